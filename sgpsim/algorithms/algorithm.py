@@ -1,0 +1,44 @@
+"""Algorithm: one coroutine that reads like the paper's listing, and the declarations by which backends and checks know what it is.
+
+The rule: an algorithm is a frozen value; all that changes while it runs lives in the coroutine's own variables. It names no clock, no graph
+library and no array library. What it declares (weights, mass in flight, dependence on timing) is tested, not trusted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from sgpsim.node import Node
+from sgpsim.schedules.schedule import Schedule
+
+
+class Algorithm(ABC):
+    """A method of decentralized optimization, as one text for every backend."""
+
+    @abstractmethod
+    async def run(self, node: Node) -> None:
+        """The method at one node, from `begin` to the last `report`. Everything sent must have been taken in when it returns."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Citation, and the place in it."""
+
+    @property
+    def uses_schedule(self) -> bool:
+        """Whether mass travels along the schedule; False where only collectives are used."""
+        return True
+
+    @property
+    def leaves_in_flight(self) -> bool:
+        """Whether mass may be under way between two steps. If not, the monitor takes any mass under way for a leak."""
+        return False
+
+    @property
+    def depends_on_timing(self) -> bool:
+        """Whether the numbers depend on when messages arrive. Such methods run on an event clock only."""
+        return False
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise SpecificationError where `schedule` cannot carry this method. By default every valid schedule can."""
+        return

@@ -1,0 +1,73 @@
+"""Overlap SGP: messages travel while the next gradients are computed, and are mixed in up to tau steps late.
+
+How often a node sends (`every`) and how late a message may be mixed in (`delay`) are two parameters. Messages are mixed either exactly `delay`
+rounds late, which gives the same numbers on any machine, or as they arrive, as in the paper, waiting only for those that would become later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.descents.descent import Descent
+from sgpsim.descents.sgd import SGD
+from sgpsim.errors import SpecificationError, require_count
+from sgpsim.node import Node
+
+
+@dataclass(frozen=True)
+class OverlapSGP(Algorithm):
+    """tau-overlap SGP (Assran et al. 2019, Algorithm 2, recalled; its send and block rules are those of the authors' description).
+
+    delay: tau, in steps; 0 is SGP to the bit. every: s, a round is sent after each s-th gradient step, so round r leaves after step s (r + 1) - 1.
+    mixing: "exact" takes a round in exactly `delay` steps after it was sent, "arrival" takes in whatever has come and waits only for messages
+    that would become older than `delay` steps. biased: the ablation that ignores the push-sum weight, so gradients are taken at x instead of
+    x / w while part of the mass is under way.
+    """
+
+    descent: Descent = SGD()
+    delay: int = 1
+    every: int = 1
+    mixing: Literal["exact", "arrival"] = "exact"
+    biased: bool = False
+
+    def __post_init__(self) -> None:
+        require_count("OverlapSGP(delay)", self.delay, least=0)
+        require_count("OverlapSGP(every)", self.every)
+        if self.mixing not in ("exact", "arrival"):
+            raise SpecificationError(f"OverlapSGP(mixing) is {self.mixing!r}; it must be 'exact' or 'arrival'. Give one of these.")
+
+    async def run(self, node: Node) -> None:
+        take = node.gather if self.mixing == "exact" else node.catch_up
+        mass = node.begin()
+        state = self.descent.start(mass.value)
+        step, sent, taken = -1, 0, 0
+        for step in node.steps:
+            gradient = await node.gradient(mass.value if self.biased else mass.ratio)
+            move, state = self.descent.move(gradient, state, step)
+            mass = mass.shifted(move)
+            if step % self.every == self.every - 1:
+                mass = node.scatter(sent, mass)
+                sent += 1
+            due = max(0, (step - self.delay + 1) // self.every)  # rounds that are `delay` steps old now
+            if due > taken or self.mixing == "arrival":
+                mass = await take(due - 1, mass)
+                taken = due
+            node.report(step + 1, mass, move)
+        if taken < sent:  # drain: nothing stays under way
+            for late in range(taken, sent):
+                mass = await take(late, mass)
+            node.report(step + 2, mass, None)
+
+    @property
+    def source(self) -> str:
+        return "Assran, Loizou, Ballas and Rabbat 2019, Algorithm 2 (recalled)"
+
+    @property
+    def leaves_in_flight(self) -> bool:
+        return self.delay > 0
+
+    @property
+    def depends_on_timing(self) -> bool:
+        return self.mixing == "arrival" and self.delay > 0

@@ -1,0 +1,50 @@
+"""Compute times: how many seconds the k-th gradient of a node takes on an undisturbed machine.
+
+The rule: a duration has an address (seed, node, k) and depends on neither clock nor algorithm, so algorithms are compared under common random
+numbers. A specification is frozen; its endless blocks are the run-time state. Slow nodes are a matter of `stragglers`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.errors import require_positive
+
+BLOCK = 256
+"""Durations drawn at a time, the same for every node and model."""
+
+
+class ComputeTime(ABC):
+    """Seconds per gradient."""
+
+    @abstractmethod
+    def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+        """Endless blocks (BLOCK,) of the seconds that `node`'s gradients take, one after the other; all >= 0."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """Expected seconds of one gradient (inf where the mean does not exist)."""
+
+
+@dataclass(frozen=True)
+class ConstantTime(ComputeTime):
+    """Every gradient takes `seconds`."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        require_positive("ConstantTime(seconds)", self.seconds)
+
+    def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+        while True:
+            yield np.full(BLOCK, self.seconds)
+
+    @property
+    def mean(self) -> float:
+        return self.seconds

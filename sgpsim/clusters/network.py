@@ -1,0 +1,39 @@
+"""Network: when a message that leaves now arrives.
+
+The rule: a network is a frozen specification; `attach` makes the run-time wires of one run from it. Every model keeps messages between two nodes
+in order, and a sender puts one message at a time on its port. Models without contention at the receiver know the arrival when the message is
+sent, which is what `Wire` says; a model with contention (links shared by several flows) will answer later, through an event of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import networkx as nx
+
+
+class Wire(NamedTuple):
+    """What one message from a given sender to a given receiver costs.
+
+    occupancy: seconds during which it holds the sender's port. latency: seconds from leaving the port to arrival.
+    So begin = max(now, port), port = begin + occupancy, arrival = port + latency.
+    """
+
+    occupancy: float
+    latency: float
+
+
+class Network(ABC):
+    """How long messages take on the links of a cluster."""
+
+    @abstractmethod
+    def wire(self, graph: nx.Graph | None, sender: int, receiver: int, size: float) -> Wire:
+        """The wire from `sender` to `receiver` for messages of `size` bytes; graph None means that all nodes hang on one full switch.
+
+        Raises SpecificationError where the graph has no path between them.
+        """
+
+    @abstractmethod
+    def link(self) -> Wire:
+        """(seconds per byte, latency) of the plainest link: what closed forms of collectives are computed from."""
