@@ -1,0 +1,81 @@
+# Both kinds of installation share .venv: `make demo` installs what runs need,
+# `make test` and the like add torch and the development tools.
+
+PYTHON ?= python3
+# More options for pip, e.g. another package index for a CPU build of torch.
+PIP_FLAGS ?=
+# More options for pytest, e.g. PYTEST_FLAGS="-k push_sum".
+PYTEST_FLAGS ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
+RUNTIME := $(VENV)/.stamp-runtime
+DEV := $(VENV)/.stamp-dev
+
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MPLBACKEND ?= Agg
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS ?= 1
+
+.PHONY: help
+help:
+	@echo 'make demo      run the demonstration into out/demo (installs no torch)'
+	@echo 'make test      lint, types, import contracts, then the quick tests'
+	@echo 'make test-all  the same with the slow tests'
+	@echo 'make bench     run the benchmarks'
+	@echo 'make lint      ruff, pyright and the import contracts'
+	@echo 'make docs      write the API documentation to out/docs'
+	@echo 'make install   install everything into .venv'
+	@echo 'make clean     remove .venv, out and the caches'
+
+$(RUNTIME): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) hatchling editables
+	$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP_INSTALL) --no-build-isolation --editable '.[torch,dev]'
+	@touch $@
+
+.PHONY: install
+install: $(DEV)
+
+.PHONY: demo
+demo: $(RUNTIME)
+	$(BIN)/python -m sgpsim demo --out out/demo
+
+.PHONY: ruff types imports lint
+ruff: $(DEV)
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/pyright
+
+imports: $(DEV)
+	$(BIN)/lint-imports
+
+lint: ruff types imports
+
+.PHONY: test test-all
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
+
+test-all: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -m "" $(PYTEST_FLAGS)
+
+.PHONY: bench
+bench: $(DEV)
+	$(BIN)/python -m studies bench
+
+.PHONY: docs
+docs: $(DEV)
+	$(BIN)/pdoc --math --output-directory out/docs sgpsim theory studies
+
+.PHONY: clean
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
