@@ -1,0 +1,52 @@
+"""Matchings between even and odd nodes at exponential distances.
+
+The rule: in each round every node exchanges with exactly one other, of the other colour, half for half; rounds are
+symmetric, so methods without push-sum weights can use them, and the two colours give asynchronous pairwise averaging
+its active and passive side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sgpsim.errors import SpecificationError, require_count
+from sgpsim.schedules.one_peer_exponential import levels
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.shares import equal_shares
+
+
+@dataclass(frozen=True)
+class BipartiteExponential(Schedule):
+    """Even node i and odd node (i + d) mod n give each other half of their mass; d runs through +1, -1, +3, -3, +5, -5,
+    +9, -9, ..., 1 + 2^j.
+
+    Distances equal modulo n are taken once. size: even.
+    Source: facebookresearch/stochastic_gradient_push, gossip/graph_manager.py, DynamicBipartiteExponentialGraph
+    (distances 1 and 1 + 2^j; their order recalled).
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        require_count("BipartiteExponential(size)", self.size, least=2)
+        if self.size % 2:
+            raise SpecificationError(
+                f"BipartiteExponential(size={self.size}): even and odd nodes are matched, so the size must be even."
+                f" Take {self.size - 1} or {self.size + 1}."
+            )
+
+    @cached_property
+    def distances(self) -> tuple[int, ...]:
+        """From an even node to its partner, modulo n, in the order of their steps."""
+        lengths = [1] + [1 + 2**level for level in range(1, levels(self.size))]
+        return tuple(dict.fromkeys(sign * length % self.size for length in lengths for sign in (1, -1)))
+
+    @property
+    def period(self) -> int:
+        return len(self.distances)
+
+    def shares(self, sender: int, step: int) -> Mapping[int, float]:
+        distance = self.distances[step % self.period]
+        return equal_shares(sender, ((sender + (distance if sender % 2 == 0 else -distance)) % self.size,))

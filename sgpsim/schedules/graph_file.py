@@ -1,0 +1,133 @@
+"""Schedules from graph files: GraphML, GML, edge lists, node-link JSON.
+
+The rule: the ending says the format; the schedule keeps the SHA-256 of what it read, so that an experiment's identity
+depends on the file's content and not only on its name, and a stored experiment refuses a file that has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from sgpsim.errors import SpecificationError
+from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.shares import ShareRule, Uniform
+
+
+@dataclass(frozen=True)
+class GraphFile(Schedule):
+    """The graph in a file at every step; from a JSON list of node-link graphs, one after the other.
+
+    path: ends in .graphml, .gml, .json (node-link), .edgelist or .edges (a line per edge: sender, receiver and, if need
+    be, share); a relative path starts at the working directory. rule: as in GraphSchedule. directed: read by edge lists
+    only, as all other formats say it themselves. sha256: of the file, hexadecimal; filled in if left empty, otherwise
+    the file must agree with it.
+    Errors: SpecificationError for a file that is missing, damaged or changed, and for graphs that GraphSchedule would
+    refuse.
+    """
+
+    size: int = field(init=False)
+    path: str
+    rule: ShareRule = Uniform()
+    directed: bool = True
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", str(self.path))
+        content = read_content("GraphFile(path)", self.path, READERS, self.sha256)
+        object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
+        try:
+            found = READERS[Path(self.path).suffix.lower()](content, self.directed)
+        except Exception as error:  # each format's parser has its own errors, several of them plain Exceptions
+            raise SpecificationError(
+                f"GraphFile(path) is {self.path!r}, which cannot be read as {Path(self.path).suffix} ({error}). Write"
+                " it anew with networkx."
+            ) from error
+        graphs = frozen_graphs(f"GraphFile({self.path!r})", found)
+        object.__setattr__(self, "size", len(graphs[0]))
+        object.__setattr__(self, "_shares", graph_shares(graphs, self.rule))
+
+    @property
+    def period(self) -> int:
+        return len(self._content)
+
+    def shares(self, sender: int, step: int) -> Mapping[int, float]:
+        return dict(self._content[step % self.period][sender])
+
+    @property
+    def _content(self) -> GraphShares:
+        return self.__dict__["_shares"]
+
+
+def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) -> bytes:
+    """The bytes of `path`, or SpecificationError: its ending unknown, the file missing, or another one than `sha256`
+    says (if that is given)."""
+    if Path(path).suffix.lower() not in endings:
+        raise SpecificationError(
+            f"{what} is {path!r}; its ending must be one of {', '.join(endings)}. Convert the file."
+        )
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise SpecificationError(
+            f"{what} is {path!r}, which cannot be read ({error.strerror}). Give the path of a file, absolute or from"
+            f" {Path.cwd()}."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256:
+        raise SpecificationError(
+            f"{what} is {path!r}, whose SHA-256 is {found}, but sha256 says {sha256}; the file has changed."
+            " Bring back the old file, or leave sha256 empty to take the new one."
+        )
+    return content
+
+
+def _graphml(content: bytes, directed: bool) -> nx.Graph:
+    return nx.read_graphml(io.BytesIO(content), node_type=int)
+
+
+def _gml(content: bytes, directed: bool) -> nx.Graph:
+    label = "label" if b"label" in content else "id"
+    return nx.read_gml(io.BytesIO(content), label=label, destringizer=int)
+
+
+def _node_link(content: bytes, directed: bool) -> list[nx.Graph]:
+    stored = json.loads(content)
+    # networkx wrote the edges under "links" before 3.4, under "edges" since.
+    return [
+        nx.node_link_graph(one, edges="links" if "links" in one else "edges")
+        for one in (stored if isinstance(stored, list) else [stored])
+    ]
+
+
+def _edge_list(content: bytes, directed: bool) -> nx.Graph:
+    found: nx.Graph = nx.DiGraph() if directed else nx.Graph()
+    for number, line in enumerate(content.decode().splitlines(), start=1):
+        words = line.split("#")[0].replace(",", " ").split()
+        if not words:
+            continue
+        if len(words) not in (2, 3):
+            raise ValueError(f"line {number} has {len(words)} columns; sender, receiver and perhaps share are wanted")
+        sender, receiver = int(words[0]), int(words[1])
+        if found.has_edge(sender, receiver):
+            raise ValueError(f"line {number} repeats the edge from {sender} to {receiver}")
+        found.add_edge(sender, receiver, **({"share": float(words[2])} if len(words) == 3 else {}))
+    return found
+
+
+READERS: dict[str, Callable[[bytes, bool], nx.Graph | list[nx.Graph]]] = {
+    ".graphml": _graphml,
+    ".gml": _gml,
+    ".json": _node_link,
+    ".edgelist": _edge_list,
+    ".edges": _edge_list,
+}
+"""By the file's ending: from its content to a graph, or several."""

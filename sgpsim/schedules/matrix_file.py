@@ -1,0 +1,87 @@
+"""Schedules from matrix files: `.npy`, or `.npz` as written by numpy (several arrays) or scipy.sparse (one sparse
+matrix).
+
+The rule: pickles are never loaded. The schedule keeps the SHA-256 of what it read, so that an experiment's identity
+depends on the file's content and not only on its name, and a stored experiment refuses a file that has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import load_npz
+
+from sgpsim.errors import SpecificationError
+from sgpsim.schedules.graph_file import read_content
+from sgpsim.schedules.matrices import Columns, columns, square_matrices
+from sgpsim.schedules.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class MatrixFile(Schedule):
+    """Step k uses matrix k, modulo their number, of the file: P[receiver, sender].
+
+    path: a `.npy` with an array (n, n) or (steps, n, n); a `.npz` with one scipy sparse matrix, or with arrays of these
+    shapes, in the order in which they were saved. A relative path starts at the working directory.
+    sha256: of the file, hexadecimal; filled in if left empty, otherwise the file must agree with it.
+    Errors: SpecificationError for a file that is missing, damaged or changed, and for matrices that are not square or
+    not finite.
+    """
+
+    size: int = field(init=False)
+    path: str
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", str(self.path))
+        content = read_content("MatrixFile(path)", self.path, READERS, self.sha256)
+        object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
+        try:
+            found = READERS[Path(self.path).suffix.lower()](io.BytesIO(content))
+        except Exception as error:  # numpy, zipfile and zlib each have their own for a damaged file
+            raise SpecificationError(
+                f"MatrixFile(path) is {self.path!r}, which cannot be read ({_first_sentence(error)}). Save plain"
+                " numbers with numpy.save,"
+                " numpy.savez or scipy.sparse.save_npz."
+            ) from error
+        matrices = square_matrices(f"MatrixFile({self.path!r})", found)
+        object.__setattr__(self, "size", matrices[0].shape[0])
+        object.__setattr__(self, "_columns", columns(matrices))
+
+    @property
+    def period(self) -> int:
+        return len(self._content)
+
+    def shares(self, sender: int, step: int) -> Mapping[int, float]:
+        return self._content[step % self.period][sender]
+
+    @property
+    def _content(self) -> Columns:
+        return self.__dict__["_columns"]
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+
+
+def _array(file: io.BytesIO) -> Any:
+    return np.load(file, allow_pickle=False)
+
+
+def _archive(file: io.BytesIO) -> list[Any]:
+    with np.load(file, allow_pickle=False) as archive:
+        if {"format", "shape", "data"} <= set(archive.files):  # how scipy.sparse.save_npz names the parts of one matrix
+            file.seek(0)
+            return [load_npz(file)]
+        arrays = [archive[name] for name in archive.files]
+    return [matrix for array in arrays for matrix in (array if array.ndim == 3 else [array])]
+
+
+READERS: dict[str, Callable[[io.BytesIO], Any]] = {".npy": _array, ".npz": _archive}
+"""By the file's ending: from its content to one matrix or several."""

@@ -1,0 +1,143 @@
+"""Share rules: how a node divides its mass among itself and those it sends to, given only a graph.
+
+The rule: a sender's shares sum to 1 and it keeps one of them; it needs to know its own out-neighbours (Metropolis:
+their degrees too), never the whole graph. Where a graph does not say in which order messages leave, they leave in
+cyclic order, to the node numbered next first, so that not everybody sends to node 0 at the same time.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import networkx as nx
+
+from sgpsim.errors import SpecificationError
+
+
+def equal_shares(sender: int, receivers: Iterable[int]) -> dict[int, float]:
+    """1/(m+1) each for the sender and its m distinct receivers; the sender among `receivers` and repetitions count
+    once."""
+    everyone = dict.fromkeys((sender, *receivers))
+    return dict.fromkeys(everyone, 1.0 / len(everyone))
+
+
+def cyclic_receivers(graph: nx.DiGraph, sender: int) -> list[int]:
+    """Out-neighbours of `sender` without itself, in the order sender + 1, sender + 2, ... modulo the number of
+    nodes."""
+    size = len(graph)
+    return sorted(
+        (receiver for receiver in graph.successors(sender) if receiver != sender),
+        key=lambda receiver: (receiver - sender) % size,
+    )
+
+
+class ShareRule(ABC):
+    """Turns the directed graph of a step (an undirected edge is two arcs) into shares."""
+
+    @abstractmethod
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        """Receiver -> share, the own share first; sums to 1. Nodes of `graph` are 0..n-1."""
+
+    def check(self, graph: nx.DiGraph) -> None:
+        """Raise SpecificationError where the rule cannot serve `graph`. By default every graph will do."""
+        return
+
+
+@dataclass(frozen=True)
+class Uniform(ShareRule):
+    """p_ji = 1/(d_i + 1) for the sender i itself and each of its d_i out-neighbours j (Assran et al. 2019, section 5,
+    recalled)."""
+
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        return equal_shares(sender, cyclic_receivers(graph, sender))
+
+
+@dataclass(frozen=True)
+class Lazy(ShareRule):
+    """p_ii = own, and p_ji = (1 - own)/d_i for each of the d_i out-neighbours j; a node without any keeps everything.
+
+    own: the share that stays, strictly between 0 and 1.
+    """
+
+    own: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.own < 1.0:
+            raise SpecificationError(
+                f"Lazy(own) is {self.own!r}; a node must keep a share strictly between 0 and 1. Give one such as 0.5."
+            )
+
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        receivers = cyclic_receivers(graph, sender)
+        if not receivers:
+            return {sender: 1.0}
+        return {sender: self.own} | dict.fromkeys(receivers, (1.0 - self.own) / len(receivers))
+
+
+@dataclass(frozen=True)
+class Metropolis(ShareRule):
+    """p_ji = p_ij = min(1/(1 + d_i), 1/(1 + d_j)) on an edge of an undirected graph; each node keeps the rest: doubly
+    stochastic.
+
+    Errors: SpecificationError where an arc has no arc back. Source: Metropolis-Hastings weights, Xiao, Boyd and Lall
+    2005 (recalled).
+    """
+
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        receivers = cyclic_receivers(graph, sender)
+        larger = {receiver: max(len(receivers), _degree(graph, receiver)) for receiver in receivers}
+        # Exact fractions: on a regular graph the own share is then 1/(d+1) to the last bit, not 1 minus a rounded sum.
+        given = sum((Fraction(count, 1 + degree) for degree, count in Counter(larger.values()).items()), Fraction(0))
+        return {sender: float(1 - given)} | {receiver: 1.0 / (1 + degree) for receiver, degree in larger.items()}
+
+    def check(self, graph: nx.DiGraph) -> None:
+        for sender, receiver in graph.edges:
+            if not graph.has_edge(receiver, sender):
+                raise SpecificationError(
+                    f"Metropolis(): {sender} sends to {receiver}, but {receiver} not to {sender}; the rule needs an"
+                    " undirected graph."
+                    " Give one (graph.to_undirected()), or take Uniform(), which serves directed graphs."
+                )
+
+
+@dataclass(frozen=True)
+class GivenShares(ShareRule):
+    """p_ji = the attribute `share` of the edge i -> j; p_ii = that of the self-loop, or what is left of 1 where there
+    is none.
+
+    An edge whose share is 0 is no edge. Errors: SpecificationError where an edge has no finite number as `share`;
+    whether columns sum to 1 is asked by `require_valid` (validation.py).
+    """
+
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        given = {
+            receiver: float(graph.edges[sender, receiver]["share"]) for receiver in cyclic_receivers(graph, sender)
+        }
+        if graph.has_edge(sender, sender):
+            own = float(graph.edges[sender, sender]["share"])
+        else:
+            own = 1.0 - math.fsum(given.values())
+            own = own if abs(own) > 1e-12 else 0.0  # shares that sum to 1 up to rounding leave nothing
+        return {receiver: share for receiver, share in ({sender: own} | given).items() if share != 0.0}
+
+    def check(self, graph: nx.DiGraph) -> None:
+        for sender, receiver, share in graph.edges(data="share"):
+            try:
+                finite = math.isfinite(float(share))
+            except (TypeError, ValueError):
+                finite = False
+            if not finite:
+                raise SpecificationError(
+                    f"GivenShares(): the edge {sender} -> {receiver} carries share={share!r}; every edge needs a"
+                    " finite number there."
+                    " Set the attribute, or take a rule that computes shares, such as Uniform()."
+                )
+
+
+def _degree(graph: nx.DiGraph, node: int) -> int:
+    return graph.out_degree(node) - graph.has_edge(node, node)
