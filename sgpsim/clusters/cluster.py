@@ -1,14 +1,15 @@
 """Cluster: the machines an experiment is simulated on, as one frozen value.
 
-The rule: the physical graph is a networkx graph whose nodes and edges carry the attributes; without one, all nodes hang on one switch that never
-blocks. Node attribute `pace` multiplies a node's compute times (2.0: half as fast); edge attributes `latency` (s) and `bandwidth` (bytes/s) replace
-the network's own. Nodes that compute are 0..nodes-1; other names are switches.
+The rule: the physical graph is a networkx graph whose nodes and edges carry the attributes; without one, all nodes hang
+on one switch that never blocks. Node attribute `pace` multiplies a node's compute times (2.0: half as fast); edge
+attributes `latency` (s) and `bandwidth` (bytes/s) replace the network's own. Nodes that compute are 0..nodes-1; other
+names are switches. Two clusters are equal when their contents are, the graph's included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -18,70 +19,118 @@ from numpy.typing import NDArray
 from sgpsim.clusters.collective import Collective, Ring
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.network import Network, Wire
+from sgpsim.clusters.network import Network, Wire, Wires
+from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError, require_count
 from sgpsim.streams import stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cluster:
-    """nodes: how many compute. compute: seconds per gradient. network: seconds per message. collective: how all-reduces are done.
-    stragglers: causes of slowness, multiplied. graph: the physical graph, or None for one full switch."""
+    """nodes: how many compute. compute: seconds per gradient. network: seconds per message. collective: how all-reduces
+    are done. stragglers: causes of slowness, multiplied. graph: the physical graph, or None for one full switch."""
 
     nodes: int
     compute: ComputeTime = ConstantTime(1.0)
     network: Network = Hockney()
     collective: Collective = Ring()
     stragglers: tuple[Straggler, ...] = ()
-    graph: nx.Graph | None = field(default=None)
+    graph: nx.Graph | None = None
 
     def __post_init__(self) -> None:
         require_count("Cluster(nodes)", self.nodes)
+        _require_kind("compute", self.compute, ComputeTime, "LogNormalTime(0.3, 0.05)")
+        _require_kind("network", self.network, Network, "Hockney(50e-6, 1.25e9)")
+        _require_kind("collective", self.collective, Collective, "Ring()")
+        _require_kind("stragglers", self.stragglers, Iterable, "(PersistentSlow((0,), 2.0),)")
+        object.__setattr__(self, "stragglers", tuple(self.stragglers))
         for straggler in self.stragglers:
+            _require_kind("stragglers", straggler, Straggler, "(PersistentSlow((0,), 2.0),)")
             straggler.check(self.nodes)
-        if self.graph is None:
-            return
-        if self.graph.is_multigraph():
-            raise SpecificationError(
-                f"Cluster(graph) is a {type(self.graph).__name__}; parallel edges have no single latency. Give networkx.Graph(graph) or DiGraph(graph)."
-            )
-        missing = [node for node in range(self.nodes) if node not in self.graph]
-        if missing:
-            raise SpecificationError(
-                f"Cluster(nodes={self.nodes}) with a graph that lacks node {missing[0]}; the machines must be named 0..{self.nodes - 1}."
-                " Use networkx.convert_node_labels_to_integers(graph)."
-            )
-        for node in range(self.nodes):
-            require_positive(f"Cluster(graph): attribute `pace` of node {node}", self.graph.nodes[node].get("pace", 1.0))
+        self.compute.check(self.nodes)
+        if self.graph is not None:
+            object.__setattr__(self, "graph", cabling(self.graph, self.nodes))
+
+    def _value(self) -> tuple[Any, ...]:
+        cables = None if self.graph is None else contents(self.graph)
+        return self.nodes, self.compute, self.network, self.collective, self.stragglers, cables
+
+    def __eq__(self, other: object) -> bool:
+        return self._value() == other._value() if isinstance(other, Cluster) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def _wires(self) -> Wires:
+        found: Wires | None = self.__dict__.get("_attached")
+        if found is None:
+            found = self.network.attach(self.graph)
+            object.__setattr__(self, "_attached", found)  # a memo beside the frozen fields: no part of the value
+        return found
 
     def wire(self, sender: int, receiver: int, size: float) -> Wire:
-        """The wire from `sender` to `receiver` for messages of `size` bytes."""
-        return self.network.wire(self.graph, sender, receiver, size)
+        """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path."""
+        return self._wires().wire(sender, receiver, size)
+
+    def require_paths(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Raise SpecificationError unless every (sender, receiver) of `pairs` is joined by a path of the graph."""
+        wires = self._wires()
+        for sender, receiver in pairs:
+            wires.wire(sender, receiver, 0.0)
+
+    def require_collective(self) -> None:
+        """Raise SpecificationError unless all nodes that an all-reduce lets talk are joined by paths."""
+        self.require_paths(self.collective.partners(self.nodes))
 
     def collective_seconds(self, size: float) -> float:
-        """Seconds of one all-reduce of `size` bytes among all nodes, from the last arrival on."""
-        per_byte, latency = self.network.link()
-        return self.collective.seconds(self.nodes, size, latency, per_byte) if self.nodes > 1 else 0.0
+        """Seconds of one all-reduce of `size` bytes among all nodes, from the last arrival on.
+
+        On a graph the slowest pair that talks sets latency and bandwidth, which bounds the time from above.
+        """
+        if self.nodes == 1:
+            return 0.0
+        slowest: Wire | None = self.__dict__.get("_slowest")
+        if slowest is None:
+            wires = self._wires()
+            pairs = self.collective.partners(self.nodes) if self.graph is not None else [(0, 1)]
+            costs = [wires.wire(sender, receiver, 1.0) for sender, receiver in pairs]
+            slowest = Wire(max(cost.occupancy for cost in costs), max(cost.latency for cost in costs))
+            object.__setattr__(self, "_slowest", slowest)
+        return self.collective.seconds(self.nodes, size, slowest.latency, slowest.occupancy)
+
+    def pace(self, node: int) -> float:
+        """What multiplies the compute times of `node`."""
+        return 1.0 if self.graph is None else float(self.graph.nodes[node].get("pace", 1.0))
 
     def durations(self, node: int, seed: int) -> Iterator[NDArray[np.float64]]:
-        """Endless blocks of `node`'s compute times: base times pace times the factors of stragglers that hold from the start."""
-        pace = float(self.graph.nodes[node].get("pace", 1.0)) if self.graph is not None else 1.0
-        causes = [
-            cause.factors(node, stream(seed, f"straggler {number}", node))
-            for number, cause in enumerate(self.stragglers)
-            if cause.since <= 0.0 and cause.touches(node)
-        ]
+        """Endless blocks of `node`'s compute times: base times pace times the factors of stragglers that hold from the
+        start. Base times are drawn at (seed, compute, node), whatever else the cluster has."""
+        pace = self.pace(node)
+        causes = [factors for since, factors in self._causes(node, seed) if since <= 0.0]
         for block in self.compute.durations(node, stream(seed, "compute", node)):
             found = block * pace
-            for cause in causes:
-                found = found * next(cause)
+            for factors in causes:
+                found = found * next(factors)
             yield found
 
     def late_causes(self, node: int, seed: int) -> list[tuple[float, Iterator[NDArray[np.float64]]]]:
         """Stragglers of `node` that begin later: (instant, endless blocks of factors)."""
-        return [
-            (cause.since, cause.factors(node, stream(seed, f"straggler {number}", node)))
-            for number, cause in enumerate(self.stragglers)
-            if cause.since > 0.0 and cause.touches(node)
-        ]
+        return [(since, factors) for since, factors in self._causes(node, seed) if since > 0.0]
+
+    def _causes(self, node: int, seed: int) -> list[tuple[float, Iterator[NDArray[np.float64]]]]:
+        """(instant, factors) of every straggler of `node`. Each draws from a stream named after its class and its place
+        among the stragglers of that class, so that adding a cause of another class leaves its draws alone."""
+        found: list[tuple[float, Iterator[NDArray[np.float64]]]] = []
+        seen: dict[str, int] = {}
+        for cause in self.stragglers:
+            kind = type(cause).__name__
+            seen[kind] = seen.get(kind, 0) + 1
+            if cause.touches(node):
+                found.append((cause.since, cause.factors(node, stream(seed, f"{kind} {seen[kind]}", node))))
+        return found
+
+
+def _require_kind(name: str, value: object, kind: type, example: str) -> None:
+    if not isinstance(value, kind):
+        raise SpecificationError(f"Cluster({name}) is {value!r}; it must be a {kind.__name__}. Give one, for example {example}.")

@@ -1,15 +1,19 @@
 """Collectives in closed form: seconds from the last arrival to the end of an all-reduce.
 
-The rule: an all-reduce starts when the last node has come and all nodes leave together. `efficiency` is a fitted share of the bandwidth, and named
-so; at 1 the closed form is that of the literature (Thakur, Rabenseifner and Gropp 2005; Patarasuk and Yuan 2009, recalled).
+The rule: an all-reduce starts when the last node has come and all nodes leave together. Time is linear in the bytes,
+T = A + bytes / (fitted_efficiency * bandwidth) * c, so an efficiency can be read off a measured time
+(`implied_efficiency`). `fitted_efficiency` is a share of the bandwidth fitted to such times, and named so; at 1 the
+closed forms are the literature's (Thakur, Rabenseifner and Gropp 2005; Patarasuk and Yuan 2009; all recalled), without
+the time of the additions. On a graph with unequal links the slowest pair that talks sets the pace, an upper bound.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sgpsim.errors import SpecificationError, require_positive
+from sgpsim.errors import SpecificationError, require_count, require_positive
 
 
 class Collective(ABC):
@@ -19,25 +23,115 @@ class Collective(ABC):
     def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
         """Seconds of one all-reduce of `size` bytes over `nodes` nodes; 0 for one node."""
 
+    @abstractmethod
+    def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
+        """(sender, receiver) of all messages that the all-reduce consists of, each pair once or more."""
 
-def require_efficiency(name: str, value: float) -> None:
-    """Raise unless the fitted efficiency of a collective lies in (0, 1]."""
-    require_positive(f"{name}(fitted_efficiency)", value)
-    if value > 1:
-        raise SpecificationError(f"{name}(fitted_efficiency) is {value!r}; it must lie in (0, 1]. Give the share of line rate reached, such as 0.15.")
+
+def rounds(nodes: int) -> int:
+    """ceil(log2(nodes)), exactly: how often a group must double to hold `nodes`."""
+    return (nodes - 1).bit_length()
+
+
+def require_efficiency(name: str, fitted_efficiency: float, step_overhead: float) -> None:
+    """Raise unless the fitted efficiency lies in (0, 1] and the overhead is a finite number of at least 0 seconds."""
+    require_positive(f"{name}(fitted_efficiency)", fitted_efficiency)
+    if fitted_efficiency > 1:
+        raise SpecificationError(
+            f"{name}(fitted_efficiency) is {fitted_efficiency!r}; it must lie in (0, 1]."
+            " Give the share of the bandwidth that is reached, such as 0.15."
+        )
+    if step_overhead != 0:
+        require_positive(f"{name}(step_overhead)", step_overhead)
 
 
 @dataclass(frozen=True)
 class Ring(Collective):
     """Bandwidth-optimal ring: 2 (n - 1) (alpha + size / (n * efficiency * bandwidth)).
 
-    fitted_efficiency: share of the bandwidth that the collective reaches, fitted to measured times; 1 is the closed form.
+    fitted_efficiency: share of the bandwidth that the collective reaches, fitted to measured times; 1 is the closed
+    form. step_overhead: seconds of software per step, added to the latency. The ring runs 0, 1, ..., n - 1, 0.
     """
 
     fitted_efficiency: float = 1.0
+    step_overhead: float = 0.0
 
     def __post_init__(self) -> None:
-        require_efficiency("Ring", self.fitted_efficiency)
+        require_efficiency("Ring", self.fitted_efficiency, self.step_overhead)
 
     def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
-        return 2 * (nodes - 1) * (latency + size * seconds_per_byte / (nodes * self.fitted_efficiency))
+        return 2 * (nodes - 1) * (latency + self.step_overhead + size * seconds_per_byte / (nodes * self.fitted_efficiency))
+
+    def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
+        return ((node, (node + 1) % nodes) for node in range(nodes) if nodes > 1)
+
+
+@dataclass(frozen=True)
+class RecursiveDoubling(Collective):
+    """ceil(log2 n) (alpha + size / (efficiency * bandwidth)): in round r nodes that differ in bit r swap everything.
+
+    Least latency, but every round moves the whole message. Exact for powers of two; for other n it counts the rounds
+    that a doubling needs, and leaves out the two by which implementations first fold the surplus nodes in.
+    fitted_efficiency, step_overhead: as for `Ring`.
+    """
+
+    fitted_efficiency: float = 1.0
+    step_overhead: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_efficiency("RecursiveDoubling", self.fitted_efficiency, self.step_overhead)
+
+    def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
+        return rounds(nodes) * (latency + self.step_overhead + size * seconds_per_byte / self.fitted_efficiency)
+
+    def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
+        pairs = ((node, node ^ (1 << bit)) for bit in range(rounds(nodes)) for node in range(nodes))
+        return ((node, other) for node, other in pairs if other < nodes)
+
+
+@dataclass(frozen=True)
+class PipelinedTree(Collective):
+    """Binary tree, reduce then broadcast, in k segments: (2 ceil(log2 n) + 2k - 2) (alpha + size / (k * efficiency * bandwidth)).
+
+    segments: k, into how many pieces the message is cut; 1 is the plain tree. Idealised: a node serves both of its
+    children within one step. fitted_efficiency, step_overhead: as for `Ring`.
+    """
+
+    segments: int = 1
+    fitted_efficiency: float = 1.0
+    step_overhead: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_count("PipelinedTree(segments)", self.segments)
+        require_efficiency("PipelinedTree", self.fitted_efficiency, self.step_overhead)
+
+    def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
+        if nodes == 1:
+            return 0.0
+        step = latency + self.step_overhead + size * seconds_per_byte / (self.segments * self.fitted_efficiency)
+        return 2 * (rounds(nodes) + self.segments - 1) * step
+
+    def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
+        links = ((child, (child - 1) // 2) for child in range(1, nodes))
+        return (pair for child, parent in links for pair in ((child, parent), (parent, child)))
+
+
+def implied_efficiency(
+    nodes: int, size: float, seconds: float, latency: float, bandwidth: float, collective: Collective | None = None
+) -> float:
+    """Which share of `bandwidth` an all-reduce of `size` bytes among `nodes` nodes reached that took `seconds`.
+
+    Inverts the closed form of `collective` (None: Ring()), to whose own efficiency the answer is relative. Above 1: the
+    collective hid part of its time behind other work, or was another one.
+    """
+    form = Ring() if collective is None else collective
+    require_count("implied_efficiency(nodes)", nodes, least=2)
+    for name, value in (("size", size), ("seconds", seconds), ("bandwidth", bandwidth)):
+        require_positive(f"implied_efficiency({name})", value)
+    idle = form.seconds(nodes, 0.0, latency, 1.0 / bandwidth)
+    if seconds <= idle:
+        raise SpecificationError(
+            f"implied_efficiency(seconds) is {seconds!r}; the latency of {nodes} nodes alone takes {idle:.3g} s."
+            " Give the whole time of one all-reduce, or a smaller latency."
+        )
+    return (form.seconds(nodes, size, latency, 1.0 / bandwidth) - idle) / (seconds - idle)

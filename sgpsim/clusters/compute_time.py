@@ -1,7 +1,8 @@
 """Compute times: how many seconds the k-th gradient of a node takes on an undisturbed machine.
 
-The rule: a duration has an address (seed, node, k) and depends on neither clock nor algorithm, so algorithms are compared under common random
-numbers. A specification is frozen; its endless blocks are the run-time state. Slow nodes are a matter of `stragglers`.
+The rule: a duration has an address (seed, node, k) and depends on neither clock nor algorithm, so algorithms are
+compared under common random numbers. A specification is frozen; its endless blocks are the run-time state. Slow nodes
+are a matter of `stragglers`, random durations of `distributions`, durations from a file of `measured_times`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class ComputeTime(ABC):
     def mean(self) -> float:
         """Expected seconds of one gradient (inf where the mean does not exist)."""
 
+    def check(self, nodes: int) -> None:
+        """Raise SpecificationError where the model has no durations for some node of a cluster of `nodes` nodes."""
+        return
+
 
 @dataclass(frozen=True)
 class ConstantTime(ComputeTime):
@@ -43,7 +48,7 @@ class ConstantTime(ComputeTime):
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
-            yield np.full(BLOCK, self.seconds)
+            yield np.full(BLOCK, float(self.seconds))
 
     @property
     def mean(self) -> float:

@@ -1,14 +1,15 @@
 """Network: when a message that leaves now arrives.
 
-The rule: a network is a frozen specification; `attach` makes the run-time wires of one run from it. Every model keeps messages between two nodes
-in order, and a sender puts one message at a time on its port. Models without contention at the receiver know the arrival when the message is
-sent, which is what `Wire` says; a model with contention (links shared by several flows) will answer later, through an event of its own.
+The rule: a network is a frozen specification; `attach` makes the run-time wires of one graph from it. Every model keeps
+messages between two nodes in order, and a sender puts one message at a time on its port. Models without contention at
+the receiver know the arrival when the message is sent, which is what `Wire` says; a model with contention (links shared
+by several flows) will answer later, through an event of its own.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -24,16 +25,20 @@ class Wire(NamedTuple):
     latency: float
 
 
-class Network(ABC):
-    """How long messages take on the links of a cluster."""
+class Wires(ABC):
+    """The wires of one graph, ready to be asked many times."""
 
     @abstractmethod
-    def wire(self, graph: nx.Graph | None, sender: int, receiver: int, size: float) -> Wire:
-        """The wire from `sender` to `receiver` for messages of `size` bytes; graph None means that all nodes hang on one full switch.
+    def wire(self, sender: int, receiver: int, size: float) -> Wire:
+        """The wire from `sender` to `receiver` for messages of `size` bytes.
 
         Raises SpecificationError where the graph has no path between them.
         """
 
+
+class Network(ABC):
+    """How long messages take on the links of a cluster."""
+
     @abstractmethod
-    def link(self) -> Wire:
-        """(seconds per byte, latency) of the plainest link: what closed forms of collectives are computed from."""
+    def attach(self, graph: nx.Graph | None) -> Wires:
+        """The wires of `graph`; None means that all nodes hang on one full switch that never blocks."""
