@@ -48,3 +48,13 @@ class Mass(NamedTuple):
     def __add__(self, other: Mass) -> Mass:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(x, w) + (x', w') = (x + x', w + w')."""
         return Mass(self.value + other.value, self.weight + other.weight)
+
+
+def ordered_mean(stack: Array) -> Array:
+    """Mean over the leading axis, added first to last, so that any shape of the other axes gives the same bits."""
+    if isinstance(stack, np.ndarray) and stack.size == len(stack):  # one number each: numpy would add pairwise
+        total = stack[0]
+        for value in stack[1:]:
+            total = total + value
+        return total / len(stack)
+    return stack.sum(0) / len(stack)

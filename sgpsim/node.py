@@ -1,6 +1,6 @@
 """Node: what an algorithm may ask of its machine.
 
-The rule: `await` marks exactly the calls that may wait; a plain call never does. An algorithm sees neither clock nor socket nor graph library, so
+The rule: `await` marks exactly the calls that may wait (they return an awaitable); a plain call never does. An algorithm sees neither clock nor socket nor graph library, so
 one text runs on a simulated machine, on a real process, and on the whole fleet at once, where `rank` is None and every array has leading axes
 (nodes, seeds). Between two awaits nothing else happens on the node: such a piece of text is atomic.
 """
@@ -8,7 +8,7 @@ one text runs on a simulated machine, on a real process, and on the whole fleet 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Node(ABC):
         """(x, w) = (start, 1); also tells the backend what this node holds at step 0."""
 
     @abstractmethod
-    async def gradient(self, at: Array) -> Array:
+    def gradient(self, at: Array) -> Awaitable[Array]:
         """A stochastic gradient of this node's own function at `at`, with the next draw of its stream. Takes the node's compute time."""
 
     @abstractmethod
@@ -52,18 +52,18 @@ class Node(ABC):
         """Push every share of `mass` that the schedule's round `step` asks for, without waiting; the own share is returned, not sent."""
 
     @abstractmethod
-    async def gather(self, step: int, kept: Mass) -> Mass:
+    def gather(self, step: int, kept: Mass) -> Awaitable[Mass]:
         """`kept` plus the messages of round `step`, added by ascending sender; waits for all of them. `step` may lie back."""
 
     @abstractmethod
-    async def catch_up(self, step: int, kept: Mass) -> Mass:
+    def catch_up(self, step: int, kept: Mass) -> Awaitable[Mass]:
         """`kept` plus whatever has arrived strictly before now, ordered by (sender, sequence); waits only for messages of rounds up to `step`.
 
         What it takes in depends on timing, so methods that use it have the same numbers only on the same clock.
         """
 
     @abstractmethod
-    async def mean(self, value: Array) -> Array:
+    def mean(self, value: Array) -> Awaitable[Array]:
         """The mean of `value` over all nodes: a collective that starts when the last node has come."""
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Node(ABC):
         """One message to node `to`, without waiting; first in, first out per pair of nodes and channel."""
 
     @abstractmethod
-    async def receive(self, sender: int, channel: str = "push") -> Letter:
+    def receive(self, sender: int, channel: str = "push") -> Awaitable[Letter]:
         """The next message of `sender` on `channel`; waits for it."""
 
     @abstractmethod
@@ -99,5 +99,5 @@ class Node(ABC):
         """Start a second activity of the same node; returns a ticket that `join` takes."""
 
     @abstractmethod
-    async def join(self, activity: Any) -> None:
+    def join(self, activity: Any) -> Awaitable[None]:
         """Wait until a spawned activity has ended."""

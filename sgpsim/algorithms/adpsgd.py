@@ -103,6 +103,10 @@ class ADPSGD(Algorithm):
     def depends_on_timing(self) -> bool:
         return True
 
+    @property
+    def in_step(self) -> bool:
+        return False
+
     def check(self, schedule: Schedule) -> None:
         require_undirected("ADPSGD", schedule)
         two_colours("ADPSGD", schedule)

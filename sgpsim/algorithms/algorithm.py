@@ -39,6 +39,11 @@ class Algorithm(ABC):
         """Whether the numbers depend on when messages arrive. Such methods run on an event clock only."""
         return False
 
+    @property
+    def in_step(self) -> bool:
+        """Whether all nodes take the same number of steps. If not, budgets count gradients of all nodes together, and curves run over time."""
+        return True
+
     def check(self, schedule: Schedule) -> None:
         """Raise SpecificationError where `schedule` cannot carry this method. By default every valid schedule can."""
         return

@@ -1,0 +1,49 @@
+"""Backend: where and when an experiment runs.
+
+The rule: a backend is a frozen value; `run` makes all run-time state from the experiment, and gives back a Run. What a backend cannot run it
+refuses before anything starts. Backends with the same cluster give the same numbers for every method that does not depend on timing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.run import Run
+
+MonitorPolicy = Literal["raise", "record", "off"]
+"""What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at all."""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""
+
+
+class Backend(ABC):
+    """Runs experiments."""
+
+    @abstractmethod
+    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+        """Run `experiment` to its end. Raises MassLeak (with the run so far as `.run`) where mass is lost and the monitor is set to raise."""
+
+    @abstractmethod
+    def check(self, experiment: Experiment) -> None:
+        """Raise SpecificationError where this backend cannot run `experiment`."""
+
+
+def require_fit(cluster: Cluster, experiment: Experiment) -> None:
+    """Raise where the cluster has another number of nodes, or no path between two nodes that the schedule makes talk."""
+    if cluster.nodes != experiment.nodes:
+        raise SpecificationError(
+            f"a schedule and objective for {experiment.nodes} nodes on a Cluster of {cluster.nodes}; both must be equal."
+            f" Give Cluster(nodes={experiment.nodes}), or an experiment of {cluster.nodes} nodes."
+        )
+    if cluster.graph is not None and experiment.algorithm.uses_schedule:
+        schedule = experiment.schedule
+        for step in range(schedule.period or 16):
+            for sender, sent in enumerate(schedule.round(step).pushes):
+                for receiver, _ in sent:
+                    cluster.wire(sender, receiver, experiment.message_size)

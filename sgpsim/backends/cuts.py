@@ -1,0 +1,237 @@
+"""Cuts: what the nodes of an event simulation report, put together into looks at the whole fleet.
+
+The rule: a step cut is complete when every node has reported the same step; what is under way at it is what was sent in earlier steps and not yet
+taken in by the receivers' own step, so the cut is a consistent one although nodes reach it at different times. Methods whose nodes do not run in
+step, or whose numbers depend on timing, are looked at by time instead: all nodes at one instant, in all `measure_every` * nodes gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.backends.monitor import Monitor
+from sgpsim.experiment import Experiment
+from sgpsim.mass import Mass
+from sgpsim.metrics import Measurements
+from sgpsim.run import Trajectory
+
+
+class StepCuts:
+    """Collects reports by step. One row per node; complete cuts go to the monitor, and every `measure_every`-th is measured."""
+
+    def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements, keep: bool) -> None:
+        self.experiment, self.monitor, self.measurements = experiment, monitor, measurements
+        self.shape = (experiment.nodes, experiment.objective.dimension)
+        self.dtype = np.dtype(experiment.dtype)
+        self.open: dict[int, _Cut] = {}
+        self.spare: list[_Cut] = []
+        self.flight: Any = np.zeros(self.shape[1], self.dtype)
+        self.flight_weight = 0.0
+        self.sent_bytes = 0.0
+        self.moves_total: Any = np.zeros(self.shape[1])
+        self.start_total: Any = None
+        self.last: _Cut | None = None
+        self.measured = -1
+        self.kept: list[tuple[Any, ...]] | None = [] if keep else None
+        self.flying = experiment.algorithm.leaves_in_flight
+
+    def report(self, rank: int, step: int, mass: Mass, move: Any, now: float, size: float) -> bool:
+        """One node's report; True where it completed a cut."""
+        cut = self.open.get(step)
+        if cut is None:
+            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
+            self.open[step] = cut
+            cut.begin(step, self.flying)
+        cut.values[rank], cut.weights[rank] = mass
+        if move is None:
+            cut.moves[rank] = 0.0
+        else:
+            cut.moves[rank] = move
+        cut.times[rank] = now
+        cut.bytes += size
+        cut.missing -= 1
+        if cut.missing:
+            return False
+        del self.open[step]
+        self._complete(cut)
+        return True
+
+    def under_way(self, step: int, value: Any, weight: float) -> None:
+        """Mass that a node sent (or, negated, took in) between its reports of `step` - 1 and `step`."""
+        cut = self.open.get(step)
+        if cut is None:
+            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
+            self.open[step] = cut
+            cut.begin(step, self.flying)
+        cut.flight = cut.flight + value
+        cut.flight_weight += weight
+
+    def gradient(self, rank: int, step: int, gradient: Any) -> None:
+        """Remember a gradient for the trajectory, at the cut that it leads to."""
+        cut = self.open.get(step)
+        if cut is None:
+            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
+            self.open[step] = cut
+            cut.begin(step, self.flying)
+        if cut.gradients is None:
+            cut.gradients = np.zeros(self.shape, self.dtype)
+        cut.gradients[rank] = gradient
+
+    def _complete(self, cut: _Cut) -> None:
+        with np.errstate(all="ignore"):
+            held = cut.values.sum(axis=0)
+            moved = cut.moves.sum(axis=0)
+            if self.flying:
+                self.flight = self.flight + cut.flight
+                self.flight_weight += cut.flight_weight
+                held = held + self.flight
+            weight = float(cut.weights.sum()) + self.flight_weight
+            self.sent_bytes += cut.bytes
+            self.moves_total += moved
+            if self.start_total is None:
+                self.start_total = np.asarray(held, dtype=np.float64)
+                self.monitor.total, self.monitor.total_weight = held, weight
+            elif self.monitor.policy != "off":
+                magnitude = np.abs(cut.values).sum(axis=0) + np.abs(cut.moves).sum(axis=0)
+                if self.flying:
+                    magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
+                schedule = self.experiment.schedule if self.experiment.algorithm.uses_schedule else None
+                self.monitor.round(cut.step, held, weight, moved, magnitude, schedule.round(cut.step - 1) if schedule else None)
+        cut.average = held / len(cut.values)
+        cut.total_weight = weight
+        if self.kept is not None:
+            gradients = cut.gradients if cut.gradients is not None else np.zeros(self.shape, self.dtype)
+            self.kept.append(
+                (cut.values.copy(), cut.weights.copy(), gradients, cut.moves.copy(), np.array(self.flight), self.flight_weight, cut.times.copy())
+            )
+            cut.gradients = None
+        if self.last is not None:
+            self.spare.append(self.last)
+        self.last = cut
+        if cut.step % self.experiment.measure_every == 0:
+            self.measure_last()
+
+    def measure_last(self) -> None:
+        """Measure the cut completed last, unless that was done."""
+        cut = self.last
+        if cut is None or self.measured == cut.step or self.start_total is None:
+            return
+        self.measured = cut.step
+        points = cut.values / cut.weights.astype(self.dtype)[:, None]
+        defect = np.abs(cut.average * len(cut.values) - self.start_total - self.moves_total).max(initial=0.0)
+        defect = max(float(defect), abs(cut.total_weight - len(cut.values)))
+        self.measurements.measure(
+            "step", cut.step, np.array([cut.times.max()]), cut.average[None], points[:, None], np.array([defect]), np.array([self.sent_bytes])
+        )
+
+    def trajectory(self) -> Trajectory | None:
+        """All cuts, stacked, with a seeds axis of one."""
+        if self.kept is None:
+            return None
+        values, weights, gradients, moves, flights, flight_weights, clocks = (np.array(part) for part in zip(*self.kept, strict=True))
+        return Trajectory(
+            values[:, :, None], weights, gradients[1:, :, None], moves[1:, :, None], flights[:, None], flight_weights, clocks[:, :, None]
+        )
+
+
+class _Cut:
+    """Reports of one step, one row per node; used again once measured."""
+
+    __slots__ = (
+        "average",
+        "bytes",
+        "flight",
+        "flight_weight",
+        "gradients",
+        "missing",
+        "moves",
+        "step",
+        "times",
+        "total_weight",
+        "values",
+        "weights",
+    )
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self.values: NDArray[Any] = np.zeros(shape, dtype)
+        self.moves: NDArray[Any] = np.zeros(shape, dtype)
+        self.weights: NDArray[np.float64] = np.zeros(shape[0])
+        self.times: NDArray[np.float64] = np.zeros(shape[0])
+        self.gradients: NDArray[Any] | None = None
+        self.flight: Any = 0.0
+        self.average: Any = None
+        self.step = self.missing = 0
+        self.bytes = self.flight_weight = self.total_weight = 0.0
+
+    def begin(self, step: int, flying: bool) -> None:
+        self.step, self.missing = step, len(self.weights)
+        self.bytes = self.flight_weight = 0.0
+        self.flight = np.zeros(self.values.shape[1], self.values.dtype) if flying else 0.0
+
+
+class TimeCuts:
+    """Looks at all nodes at one instant: held mass as each node last told it, plus the mass under way."""
+
+    def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements) -> None:
+        self.experiment, self.monitor, self.measurements = experiment, monitor, measurements
+        nodes, dimension = experiment.nodes, experiment.objective.dimension
+        self.values: NDArray[Any] = np.zeros((nodes, dimension), experiment.dtype)
+        self.weights: NDArray[np.float64] = np.zeros(nodes)
+        self.flight: Any = np.zeros(dimension, experiment.dtype)
+        self.flight_weight = 0.0
+        self.moved: Any = np.zeros(dimension)
+        self.moved_since: Any = np.zeros(dimension, experiment.dtype)
+        self.magnitude: Any = np.zeros(dimension)
+        self.start_total: Any = None
+        self.sent_bytes = 0.0
+        self.begun = self.gradients = self.changes = 0
+        self.every = experiment.measure_every * nodes
+
+    def begin(self, rank: int, mass: Mass, now: float) -> None:
+        self.values[rank], self.weights[rank] = mass
+        self.begun += 1
+        if self.begun == len(self.values):
+            held = self.values.sum(axis=0)
+            self.start_total = np.asarray(held, dtype=np.float64)
+            self.monitor.total, self.monitor.total_weight = held, float(self.weights.sum())
+            self.look(now)
+
+    def hold(self, rank: int, mass: Mass) -> None:
+        """Node `rank` holds `mass` now."""
+        self.values[rank], self.weights[rank] = mass
+        self.changes += 1
+
+    def under_way(self, value: Any, weight: float) -> None:
+        """Mass that went under way (or, negated, was taken in) now."""
+        self.flight = self.flight + value
+        self.flight_weight += weight
+        self.changes += 1
+
+    def moved_by(self, move: Any, now: float) -> bool:
+        """A node added `move`; True where that led to a look."""
+        self.moved_since = self.moved_since + move
+        self.magnitude = self.magnitude + np.abs(move)
+        self.gradients += 1
+        return self.gradients % self.every == 0
+
+    def look(self, now: float) -> None:
+        """Check the law of mass at this instant, and measure."""
+        with np.errstate(all="ignore"):
+            held = self.values.sum(axis=0) + self.flight
+            weight = float(self.weights.sum()) + self.flight_weight
+            magnitude = self.magnitude + np.abs(self.values).sum(axis=0) + np.abs(self.flight)
+            rounds = 1 + self.changes
+            self.monitor.round(self.gradients // len(self.values), held, weight, self.moved_since, magnitude, None, rounds)
+            self.moved = self.moved + self.moved_since
+            self.moved_since = np.zeros_like(self.moved_since)
+            self.magnitude = np.zeros_like(self.magnitude)
+            self.changes = 0
+            defect = max(float(np.abs(held - self.start_total - self.moved).max(initial=0.0)), abs(weight - len(self.values)))
+            average = held / len(self.values)
+            points = self.values / np.where(self.weights > 0, self.weights, 1.0).astype(self.values.dtype)[:, None]
+        self.measurements.measure(
+            "time", self.gradients // len(self.values), np.array([now]), average[None], points[:, None], np.array([defect]), np.array([self.sent_bytes])
+        )

@@ -1,0 +1,61 @@
+"""Gradients in flight, evaluated together.
+
+The rule: a gradient's input is fixed when it begins and its value is needed when its time has passed; so all gradients begun by then are evaluated in
+one call when the first of them is needed. Kernels give the same bits alone or in a batch, so only the speed depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.experiment import Experiment
+from sgpsim.streams import Reader, stream
+
+
+class GradientBatch:
+    """One slot per node; a node has one gradient in flight at the most."""
+
+    def __init__(self, experiment: Experiment, seed: int, look_ahead: bool) -> None:
+        objective = experiment.objective
+        self.objective = objective
+        self.look_ahead = look_ahead
+        self.readers = [Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)]
+        self.points: NDArray[Any] = np.zeros((experiment.nodes, objective.dimension), experiment.dtype)
+        self.draws: list[Any] = [None] * experiment.nodes
+        self.pending: list[int] = []
+        self.results: list[Any] = [None] * experiment.nodes
+        self.everyone = np.arange(experiment.nodes)
+        self.batches = self.evaluated = 0
+
+    def submit(self, rank: int, at: NDArray[Any]) -> None:
+        """Node `rank` begins a gradient at `at`, with its next draw."""
+        self.points[rank] = at
+        self.draws[rank] = self.readers[rank].take()
+        self.results[rank] = None
+        self.pending.append(rank)
+        if not self.look_ahead:
+            self._evaluate()
+
+    def result(self, rank: int) -> NDArray[Any]:
+        """The gradient that node `rank` began last."""
+        if self.results[rank] is None:
+            self._evaluate()
+        return self.results[rank]
+
+    def _evaluate(self) -> None:
+        pending = self.pending
+        self.batches += 1
+        self.evaluated += len(pending)
+        if len(pending) == len(self.results):
+            order, points, draws = self.everyone, self.points, np.array(self.draws)
+            pending = range(len(pending))
+        else:
+            order = np.array(pending)
+            points, draws = self.points[order], np.array([self.draws[rank] for rank in pending])
+        found = self.objective.gradients(order, points, draws)
+        for rank, gradient in zip(pending, found, strict=True):
+            self.results[rank] = gradient
+        self.pending = []

@@ -1,0 +1,98 @@
+"""The mass monitor: two of the three laws that push-sum mass obeys, looked at while a run goes on.
+
+The rule. *Transit*: messages of a pair carry consecutive numbers, and what is taken in is the very object that was sent. *Round*: what all nodes
+hold, plus what is under way, is what it was plus the moves, to a rounding tolerance per coordinate of
+((degree + 4) eps_dtype + (8 + n) eps_64) sum_i (|x_i| + |move_i|). (*End*, that all mailboxes are empty, is the backend's.) A leak is told by node, round and
+amount. Numbers that are not finite are no leak: the run has diverged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.schedules.schedule import Round
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+class Diverged(Exception):
+    """Numbers left the floating-point range. Ends a run, which keeps what it has."""
+
+
+class Leaking(Exception):
+    """A leak was found and the policy is to stop. Ends a run, which keeps what it has."""
+
+
+@dataclass
+class Monitor:
+    """Watches one run (all its seeds). total: sum of mass at the last look, shaped (seeds, dimension) and a float."""
+
+    policy: Literal["raise", "record", "off"]
+    nodes: int
+    epsilon: float
+    total: Any
+    total_weight: float
+    leaks: list[str] = field(default_factory=list[str])
+    worst: float = 0.0
+
+    def leak(self, sentence: str) -> None:
+        """Write a leak down, and stop the run where the policy says so."""
+        if self.policy == "off":
+            return
+        if len(self.leaks) < 20:
+            self.leaks.append(sentence)
+        if self.policy == "raise":
+            raise Leaking(sentence)
+
+    def round(
+        self,
+        step: int,
+        held: Any,
+        held_weight: float,
+        moved: Any,
+        magnitude: Any,
+        round_: Round | None,
+        rounds: int = 1,
+    ) -> None:
+        """The round law after `step` steps. held: all mass, under way included; moved, magnitude: sums of moves, and of |x| + |move|, since the last look."""
+        if not np.isfinite(held).all():
+            raise Diverged(f"the numbers left the floating-point range at step {step}")
+        degree = round_.degree if round_ is not None else 0
+        per_unit = rounds * ((degree + 4) * self.epsilon + (8 + self.nodes) * EPSILON)
+        defect = held - (self.total + moved)
+        tolerance = per_unit * magnitude + 1e-300
+        ratio = float(np.max(np.abs(defect) / tolerance, initial=0.0))
+        weight_defect = held_weight - self.total_weight
+        weight_ratio = abs(weight_defect) / (rounds * (degree + 12 + self.nodes) * EPSILON * self.nodes)
+        self.worst = max(self.worst, ratio, weight_ratio)
+        self.total, self.total_weight = held, held_weight
+        if ratio > 1 or weight_ratio > 1:
+            self.leak(
+                f"mass leak at step {step}{self._culprit(round_, step - 1)}: the sum over nodes of x changed by up to {_largest(defect):.6g} beyond the moves,"
+                f" of w by {weight_defect:.6g}; only moves may change them"
+            )
+
+    def _culprit(self, round_: Round | None, step: int) -> str:
+        """Which node's shares do not sum to 1, if any."""
+        if round_ is None:
+            return ""
+        for node, (kept, sent) in enumerate(zip(round_.kept, round_.pushes, strict=True)):
+            given = kept + sum(share for _, share in sent)
+            if abs(given - 1) > 1e-9:
+                return f", round {step}, node {node} (its shares sum to {given:.6g})"
+        return ""
+
+
+def _largest(defect: Any) -> float:
+    flat = np.asarray(defect, dtype=np.float64).reshape(-1)
+    return float(flat[np.argmax(np.abs(flat))]) if flat.size else 0.0
+
+
+def lost(sent: NDArray[Any], taken: NDArray[Any]) -> str:
+    """The difference between what was sent and what was taken in, in words."""
+    difference = float(np.linalg.norm(np.asarray(sent, dtype=np.float64) - np.asarray(taken, dtype=np.float64)))
+    return f"|lost x| = {difference:.6g}"

@@ -1,0 +1,273 @@
+"""Simulated: an experiment on SimPy's clock, one process per node, with the real numerics.
+
+The rule: a node's coroutine is a SimPy process as it is. What a message costs is known when it is sent, so a node waits for one event per round, not
+one per message. Gradients in flight are evaluated together when the first of them is needed. Event times equal the max-plus recursion to the bit. A run
+that cannot finish says who waits for whom.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.cuts import StepCuts, TimeCuts
+from sgpsim.backends.gradient_batch import GradientBatch
+from sgpsim.backends.instant import events_so_far, wake_at
+from sgpsim.backends.monitor import Diverged, Leaking, Monitor
+from sgpsim.backends.simulated_node import SimulatedNode
+from sgpsim.backends.stopping import Stopping
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import Deadlock, MassLeak, SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.mass import ordered_mean
+from sgpsim.metrics import Measurements
+from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
+from sgpsim.trace import Trace, TraceBuilder, joined
+
+
+@dataclass(frozen=True)
+class Simulated(Backend):
+    """cluster: the machines. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed). keep_trajectory: keep all cuts.
+
+    drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` arrives with nothing in it. look_ahead:
+    evaluate gradients in flight together (the same bits, more speed).
+    """
+
+    cluster: Cluster
+    monitor: MonitorPolicy = "raise"
+    trace: bool = True
+    keep_trajectory: bool = False
+    drop: tuple[int, int, int] | None = None
+    look_ahead: bool = True
+
+    def check(self, experiment: Experiment) -> None:
+        require_fit(self.cluster, experiment)
+        if self.keep_trajectory and not experiment.algorithm.in_step:
+            raise SpecificationError(
+                f"Simulated(keep_trajectory=True) with {type(experiment.algorithm).__name__}, whose nodes do not run in step; a trajectory has one"
+                " entry per step. Use the metrics over time instead."
+            )
+
+    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+        self.check(experiment)
+        results: list[Simulation] = []
+        for number, seed in enumerate(experiment.seeds):
+            simulation = Simulation(self, experiment, seed, self.trace and number == 0, progress, number)
+            simulation.execute()
+            results.append(simulation)
+            if simulation.monitor.leaks and self.monitor == "raise":
+                break
+        run = _as_run(experiment, self, results)
+        if run.outcome == "leaked" and self.monitor == "raise":
+            leak = MassLeak(run.remarks[0])
+            leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
+            raise leak
+        return run
+
+
+class Simulation:
+    """The run-time state of one seed: clock, nodes, and what they share."""
+
+    def __init__(
+        self, backend: Simulated, experiment: Experiment, seed: int, trace: bool, progress: Progress | None, number: int
+    ) -> None:
+        self.backend, self.experiment, self.seed, self.progress, self.number = backend, experiment, seed, progress, number
+        self.environment = simpy.Environment()
+        self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
+        self.size = experiment.nodes
+        self.trace = TraceBuilder(seed) if trace else None
+        self.measurements = Measurements(experiment.objective, (seed,))
+        self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(experiment.dtype).eps), 0.0, 0.0)
+        self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
+        self.keep = backend.keep_trajectory
+        self.time_cuts = TimeCuts(experiment, self.monitor, self.measurements) if self.by_time else None
+        self.step_cuts = None if self.by_time and not self.keep else StepCuts(experiment, self.monitor, self.measurements, self.keep)
+        self.stopping = Stopping(experiment.budget, self.size, self.algorithm.in_step)
+        self.batch = GradientBatch(experiment, seed, backend.look_ahead)
+        self.message_size = experiment.message_size
+        self.starts = experiment.starts()
+        self.nodes = [SimulatedNode(self, rank) for rank in range(self.size)]
+        self._plans: dict[int, list[Any]] = {}
+        self._wires: dict[tuple[int, int], Any] = {}
+        self._meeting: list[Any] = [None] * self.size
+        self._met = 0
+        self._meeting_over: simpy.Event | None = None
+        self.collective = self.cluster.collective_seconds(self.message_size) if self.size > 1 else 0.0
+        self.collective_bytes = 2 * (self.size - 1) / self.size * self.message_size
+        self.outcome: Outcome = "finished"
+        self.remarks: list[str] = []
+        self.dropped: Any = None
+        self.events = 0
+
+    # -- what nodes share ------------------------------------------------------------------------------------------------------------
+
+    def plan(self, step: int) -> list[tuple[tuple[Any, float, float, float], ...]]:
+        """Per sender of round `step`: (receiver's node, share, occupancy, latency), in sending order."""
+        phase = self.schedule.phase(step)
+        found = self._plans.get(phase)
+        if found is None:
+            if len(self._plans) >= 4096:
+                self._plans.clear()
+            found = self._plans[phase] = [
+                tuple((self.nodes[receiver], share, *self.wire(sender, receiver)) for receiver, share in sent)
+                for sender, sent in enumerate(self.schedule.round(step).pushes)
+            ]
+        return found
+
+    def wire(self, sender: int, receiver: int) -> Any:
+        pair = (sender, receiver)
+        found = self._wires.get(pair)
+        if found is None:
+            found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
+        return found
+
+    def meet(self, rank: int, value: Any) -> simpy.Event:
+        """A node joins the collective mean; the event comes when all have joined and the collective's time has passed, with the mean."""
+        if self._meeting_over is None:
+            self._meeting_over = self.environment.event()
+        over = self._meeting_over
+        self._meeting[rank] = value
+        self._met += 1
+        if self._met == self.size:
+            mean = ordered_mean(np.stack(self._meeting))
+            mean.flags.writeable = False
+            self._met, self._meeting_over = 0, None
+            self._meeting = [None] * self.size
+            wake_at(self.environment, over, self.environment.now + self.collective, mean)
+        return over
+
+    def tick(self, completed: bool) -> None:
+        """After a completed cut: show progress, and stop where the target is reached."""
+        if not completed:
+            return
+        self.stopping.look(self.measurements.last_loss, self.environment.now)
+        if self.progress is not None:
+            done, expected = self.stopping.progress()
+            self.progress(self.number * expected + done, expected * len(self.experiment.seeds))
+
+    # -- the run ---------------------------------------------------------------------------------------------------------------------
+
+    def execute(self) -> None:
+        """Run to the end: budget used up, diverged, or leaked. Raises Deadlock where every node waits."""
+        processes = [self.environment.process(self.algorithm.run(node)) for node in self.nodes]  # pyright: ignore[reportArgumentType]
+        collecting = gc.isenabled()
+        gc.disable()  # cyclic garbage is bounded by the events alive; collecting it in between costs a tenth of the time
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                self.environment.run()
+                if any(process.is_alive for process in processes):
+                    raise Deadlock(self._who_waits())
+                self._end()
+        except Diverged as stop:
+            self.outcome, self.remarks = "diverged", [f"seed {self.seed}: {stop} ({self.environment.now:.6g} s)"]
+        except Leaking:
+            self.outcome = "leaked"
+        finally:
+            if collecting:
+                gc.enable()
+        if self.outcome == "finished":
+            if self.step_cuts is not None and self.time_cuts is None:
+                self.step_cuts.measure_last()
+            if self.monitor.leaks:
+                self.outcome = "leaked"
+        self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
+        self.events = events_so_far(self.environment)
+
+    def _end(self) -> None:
+        """The law of the end: all mailboxes are empty."""
+        for node in self.nodes:
+            left = node.left_over()
+            if left and self.monitor.policy != "off":
+                sender, what = left
+                self.monitor.leak(f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never taken in")
+        if self.time_cuts is not None:
+            self.time_cuts.look(max(node.now for node in self.nodes))
+
+    def _who_waits(self) -> str:
+        """Who waits for whom at which step, and the cycle if there is one."""
+        waits = {node.rank: node.waiting() for node in self.nodes if node.waiting()}
+        graph: nx.DiGraph = nx.DiGraph()
+        clauses: list[str] = []
+        for rank, (what, peers) in waits.items():
+            graph.add_edges_from((rank, peer) for peer in peers)
+            clauses.append(f"node {rank} waits for {what} from {', '.join(map(str, peers)) or 'nobody'}")
+        try:
+            cycle = [edge[0] for edge in nx.find_cycle(graph)]
+            told = f"; cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"
+        except nx.NetworkXNoCycle:
+            told = ""
+        shown = "; ".join(clauses[:8]) + (f"; and {len(clauses) - 8} more" if len(clauses) > 8 else "")
+        return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. Every send needs a receive of the same round at the other end."
+
+    def blocks_of_durations(self, rank: int) -> Iterator[float]:
+        """Compute times of one node, one by one."""
+        for block in self.cluster.durations(rank, self.seed):
+            yield from block.tolist()
+
+    def late_causes(self, rank: int) -> list[tuple[float, Iterator[float]]]:
+        """Stragglers that begin later: (instant, factors one by one)."""
+
+        def scalars(blocks: Iterator[NDArray[np.float64]]) -> Iterator[float]:
+            for block in blocks:
+                yield from block.tolist()
+
+        return [(since, scalars(blocks)) for since, blocks in self.cluster.late_causes(rank, self.seed)]
+
+
+def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation]) -> Run:
+    """The seeds' simulations as one value."""
+    import polars as pl
+
+    worst: Outcome = "finished"
+    for result in results:
+        if result.outcome != "finished" and worst != "leaked":
+            worst = result.outcome
+    done = results + results[-1:] * (len(experiment.seeds) - len(results))  # a leak may have ended the run before the last seed
+    final = Final(
+        np.stack([[node.held.value for node in result.nodes] for result in done], axis=1),
+        np.stack([[node.held.weight for node in result.nodes] for result in done], axis=1).astype(np.float64),
+        np.stack([[node.now for node in result.nodes] for result in done], axis=1),
+    )
+    trajectories = [found for result in results if result.step_cuts and (found := result.step_cuts.trajectory()) is not None]
+    traces: deque[Trace] = deque(result.trace.build() for result in results if result.trace is not None)
+    batches = sum(result.batch.batches for result in results)
+    return Run(
+        experiment,
+        "Simulated",
+        pl.concat([result.measurements.table() for result in results]),
+        final,
+        joined(list(traces)),
+        _joined(trajectories) if len(trajectories) == len(results) else None,
+        worst,
+        tuple(remark for result in results for remark in result.remarks),
+        {
+            "gradient_batches": float(batches),
+            "mean_gradient_batch": sum(result.batch.evaluated for result in results) / max(batches, 1),
+            "events": float(sum(result.events for result in results)),
+            "node_steps": float(sum(result.batch.evaluated for result in results)),
+            "worst_monitor_ratio": max(result.monitor.worst for result in results),
+        },
+        provenance(),
+    )
+
+
+def _joined(parts: list[Trajectory]) -> Trajectory | None:
+    """Trajectories of several seeds as one; None where their lengths differ."""
+    if not parts or len({len(part.values) for part in parts}) > 1:
+        return None
+
+    def stack(name: str, axis: int) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts], axis=axis)
+
+    return Trajectory(
+        stack("values", 2), parts[0].weights, stack("gradients", 2), stack("moves", 2), stack("flight_values", 1), parts[0].flight_weights, stack("clocks", 2)
+    )

@@ -1,0 +1,357 @@
+"""SimulatedNode: one machine of a simulation, as an algorithm sees it.
+
+The rule: every waiting is one SimPy event, and every wait says for whom it waits, so that a deadlock can be told. Messages of the schedule's rounds are
+kept by round and sender, since their arrival is known when they are sent; single messages travel through channels, one event each. Numbers: own
+share first, then ascending senders, in place on an array of the node's own.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import simpy
+from simpy.events import Timeout
+
+from sgpsim.backends.instant import AFTER_ALL_ELSE, wake_at
+from sgpsim.backends.monitor import lost
+from sgpsim.mass import Array, Mass
+from sgpsim.node import Letter, Node
+from sgpsim.streams import stream
+
+if TYPE_CHECKING:
+    from sgpsim.backends.simulated import Simulation
+
+FAREWELL = Mass(None, 0.0)
+
+
+class SimulatedNode(Node):
+    """rank, size, schedule as in Node. held: what the node told last. now: its clock, seconds."""
+
+    rank: int
+
+    def __init__(self, simulation: Simulation, rank: int) -> None:
+        self.rank, self.size, self.schedule = rank, simulation.size, simulation.schedule
+        self._simulation, self._environment = simulation, simulation.environment
+        self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)
+        self._port = 0.0
+        self._step = 0
+        self._next_report = 1
+        self._bytes = 0.0
+        self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
+        self._awaited: tuple[int, int, simpy.Event] | None = None
+        self._waits: dict[object, tuple[str, tuple[int, ...]]] = {}
+        self._next_due = 0  # the first round that catch_up has not completed
+        self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
+        self._numbers: dict[int, int] = {}
+        self._expected: dict[int, deque[tuple[int, Any]]] = {}
+        self._letters: dict[str, dict[int, deque[tuple[float, Mass]]]] = {}
+        self._called: dict[str, simpy.Event] = {}
+        self._byes: dict[str, set[int]] = {}
+        self.held = Mass(simulation.starts[rank], 1.0)
+        self.now = 0.0
+
+    @property
+    def steps(self) -> Iterator[int]:
+        stopping, environment = self._simulation.stopping, self._environment
+        step = 0
+        while stopping.may_begin(step, environment.now):
+            self._step = step
+            yield step
+            step += 1
+
+    def begin(self) -> Mass:
+        mass = Mass(self._simulation.starts[self.rank].copy(), 1.0)
+        simulation = self._simulation
+        if simulation.time_cuts is not None:
+            simulation.time_cuts.begin(self.rank, mass, 0.0)
+        if simulation.step_cuts is not None:
+            simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0)
+        return mass
+
+    @types.coroutine
+    def gradient(self, at: Array) -> Generator[simpy.Event, Any, Array]:
+        simulation, environment = self._simulation, self._environment
+        begin = environment.now
+        seconds = next(self._durations)
+        for since, factors in self._late:
+            factor = next(factors)
+            if begin >= since:
+                seconds *= factor
+        simulation.batch.submit(self.rank, at)
+        yield Timeout(environment, seconds)
+        if simulation.trace is not None:
+            simulation.trace.spans.append((self.rank, "compute", "gradient", self._step, begin, environment.now))
+        gradient = simulation.batch.result(self.rank)
+        if simulation.keep and simulation.step_cuts is not None:
+            simulation.step_cuts.gradient(self.rank, self._step + 1, gradient)
+        return gradient
+
+    # -- rounds of the schedule --------------------------------------------------------------------------------------------------------
+
+    def scatter(self, step: int, mass: Mass) -> Mass:
+        simulation = self._simulation
+        value, weight = mass
+        rank, size, trace = self.rank, simulation.message_size, simulation.trace
+        now = self._environment.now
+        port = now if now > self._port else self._port
+        product: Any = None
+        known: float | None = None
+        drop = simulation.backend.drop
+        for receiver, share, occupancy, latency in simulation.plan(step)[rank]:
+            if share != known:
+                product, known = value * share, share
+                product.flags.writeable = False
+            begin = port
+            port = begin + occupancy
+            arrival = port + latency
+            number = self._numbers.get(receiver.rank, 0)
+            self._numbers[receiver.rank] = number + 1
+            receiver.expect(rank, number, product)
+            sent = product
+            if drop is not None and drop == (rank, receiver.rank, step):
+                sent, simulation.dropped = np.zeros_like(product), (rank, receiver.rank, step)
+                receiver.arrive(rank, step, (arrival, sent, 0.0, number))
+            else:
+                receiver.arrive(rank, step, (arrival, sent, weight * share, number))
+            if trace is not None:
+                trace.messages.append((rank, receiver.rank, "round", step, begin, port, arrival, size))
+            self._bytes += size
+            self._under_way(product, weight * share, 1.0)
+        self._port = port
+        kept = self.schedule.round(step).kept[rank]
+        return Mass(product if kept == known else value * kept, weight * kept)
+
+    def expect(self, sender: int, number: int, value: Any) -> None:
+        """The monitor's own note of what `sender` put on its way, before the network touches it."""
+        found = self._expected.get(sender)
+        if found is None:
+            found = self._expected[sender] = deque()
+        found.append((number, value))
+
+    def arrive(self, sender: int, step: int, message: tuple[float, Any, float, int]) -> None:
+        """A message of round `step`; wakes the node at the latest arrival if it was the last one awaited."""
+        box = self._rounds.get(step)
+        if box is None:
+            box = self._rounds[step] = {}
+        box[sender] = message
+        awaited = self._awaited
+        if awaited is not None and awaited[0] == step and len(box) == awaited[1]:
+            self._awaited = None
+            latest = max(entry[0] for entry in box.values())
+            wake_at(self._environment, awaited[2], max(latest, self._environment.now))
+
+    @types.coroutine
+    def gather(self, step: int, kept: Mass) -> Generator[simpy.Event, Any, Mass]:
+        senders = self.schedule.round(step).senders[self.rank]
+        if not senders:
+            return kept
+        box = yield from self._complete_round(step, senders)
+        value, weight = kept
+        owned = False
+        for sender in senders:
+            _, arrived, arrived_weight, number = box[sender]
+            self._take(sender, number, arrived, step, arrived_weight)
+            if owned:
+                value += arrived
+            else:
+                value, owned = value + arrived, True
+            weight += arrived_weight
+        return Mass(value, weight)
+
+    def _complete_round(self, step: int, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, dict[int, tuple[float, Any, float, int]]]:
+        """Wait until all messages of round `step` have arrived, and take them out."""
+        environment = self._environment
+        box = self._rounds.get(step)
+        if box is None:
+            box = self._rounds[step] = {}
+        begin = environment.now
+        if len(box) < len(senders):
+            event = simpy.Event(environment)
+            self._awaited = (step, len(senders), event)
+            self._waits[event] = (f"messages of round {step}", senders)
+            yield event
+            del self._waits[event]
+        latest = max(entry[0] for entry in box.values())
+        if latest > environment.now:
+            yield wake_at(environment, simpy.Event(environment), latest)
+        trace = self._simulation.trace
+        if trace is not None and environment.now > begin:
+            trace.spans.append((self.rank, "wait", f"round {step}", self._step, begin, environment.now))
+        del self._rounds[step]
+        return box
+
+    @types.coroutine
+    def catch_up(self, step: int, kept: Mass) -> Generator[simpy.Event, Any, Mass]:
+        taken: list[tuple[int, int, int, Any, float]] = []
+        for due in range(self._next_due, step + 1):
+            early = self._early.pop(due, ())
+            left = tuple(sender for sender in self.schedule.round(due).senders[self.rank] if sender not in early)
+            if left:
+                box = yield from self._complete_round(due, left)
+                taken += [(sender, number, due, value, weight) for sender, (_, value, weight, number) in box.items()]
+        self._next_due = max(self._next_due, step + 1)
+        now = self._environment.now
+        for round_, box in self._rounds.items():
+            for sender in [sender for sender, message in box.items() if message[0] < now]:
+                _, value, weight, number = box.pop(sender)
+                self._early.setdefault(round_, set()).add(sender)
+                taken.append((sender, number, round_, value, weight))
+        value, weight = kept
+        for sender, number, round_, arrived, arrived_weight in sorted(taken, key=lambda entry: entry[:2]):
+            self._take(sender, number, arrived, round_, arrived_weight)
+            value = value + arrived
+            weight += arrived_weight
+        return Mass(value, weight)
+
+    def _take(self, sender: int, number: int, value: Any, step: int, weight: float) -> None:
+        """The law of transit: consecutive numbers per pair, and the very object that was sent."""
+        expected, sent = self._expected[sender].popleft()
+        if expected != number or sent is not value:
+            monitor = self._simulation.monitor
+            if expected != number:
+                monitor.leak(f"message {number} from node {sender} to node {self.rank} at round {step} came where number {expected} was due")
+            else:
+                monitor.leak(f"message {number} from node {sender} to node {self.rank} at round {step} arrived altered: {lost(sent, value)}, w arrived {weight:.6g}")
+        self._under_way(value, weight, -1.0)
+
+    def _under_way(self, value: Any, weight: float, sign: float) -> None:
+        simulation = self._simulation
+        if simulation.time_cuts is not None:
+            simulation.time_cuts.under_way(value * sign, weight * sign)
+        if simulation.step_cuts is not None and simulation.step_cuts.flying:
+            simulation.step_cuts.under_way(self._next_report, value * sign, weight * sign)
+
+    # -- the rest ----------------------------------------------------------------------------------------------------------------------
+
+    @types.coroutine
+    def mean(self, value: Array) -> Generator[simpy.Event, Any, Array]:
+        simulation, environment = self._simulation, self._environment
+        begin = environment.now
+        over = simulation.meet(self.rank, value)
+        self._waits[over] = ("the collective mean", tuple(rank for rank in range(self.size) if rank != self.rank))
+        found = yield over
+        del self._waits[over]
+        self._bytes += simulation.collective_bytes
+        if simulation.trace is not None:
+            start = max(begin, environment.now - simulation.collective)
+            if start > begin:
+                simulation.trace.spans.append((self.rank, "wait", "barrier", self._step, begin, start))
+            if environment.now > start:
+                simulation.trace.spans.append((self.rank, "receive", "all-reduce", self._step, start, environment.now))
+        return found
+
+    def report(self, step: int, mass: Mass, move: Array | None) -> None:
+        simulation, now = self._simulation, self._environment.now
+        self.held, self.now, self._next_report = mass, now, step + 1
+        size, self._bytes = self._bytes, 0.0
+        if simulation.time_cuts is not None:
+            cuts = simulation.time_cuts
+            cuts.sent_bytes += size
+            cuts.hold(self.rank, mass)
+            if move is not None and cuts.moved_by(move, now):
+                cuts.look(now)
+                simulation.tick(True)
+        if simulation.step_cuts is not None:
+            completed = simulation.step_cuts.report(self.rank, step, mass, move, now, size)
+            if completed and simulation.time_cuts is None:
+                simulation.tick(True)
+
+    def note(self, metric: str, value: float) -> None:
+        self._simulation.measurements.note(self._simulation.seed, self._step + 1, self.rank, self._environment.now, metric, value)
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        return stream(self._simulation.seed, purpose, self.rank)
+
+    def send(self, to: int, mass: Mass, channel: str = "push") -> None:
+        simulation, environment = self._simulation, self._environment
+        occupancy, latency = simulation.wire(self.rank, to)
+        begin = max(environment.now, self._port)
+        farewell = mass is FAREWELL
+        self._port = begin if farewell else begin + occupancy
+        arrival = self._port + latency
+        if not farewell:
+            mass.value.flags.writeable = False
+            self._bytes += simulation.message_size
+            self._under_way(mass.value, mass.weight, 1.0)
+            if simulation.trace is not None:
+                simulation.trace.messages.append((self.rank, to, channel, self._step, begin, self._port, arrival, simulation.message_size))
+        receiver = simulation.nodes[to]
+        delivery = simpy.Event(environment)
+        delivery.callbacks.append(lambda _: receiver.deliver(self.rank, channel, arrival, mass))
+        wake_at(environment, delivery, arrival)
+
+    def deliver(self, sender: int, channel: str, arrival: float, mass: Mass) -> None:
+        """A letter has arrived; whoever waits on the channel is woken after everything else of this instant."""
+        self._letters.setdefault(channel, {}).setdefault(sender, deque()).append((arrival, mass))
+        event = self._called.pop(channel, None)
+        if event is not None:
+            wake_at(self._environment, event, self._environment.now, priority=AFTER_ALL_ELSE)
+
+    @types.coroutine
+    def _next_letter(self, channel: str, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, tuple[int, Mass]]:
+        """The earliest letter on the channel from any of `senders`, by (arrival, sender); waits for one."""
+        begin = self._environment.now
+        while True:
+            boxes = self._letters.get(channel, {})
+            ready = [(boxes[sender][0][0], sender) for sender in senders if boxes.get(sender)]
+            if ready:
+                sender = min(ready)[1]
+                trace = self._simulation.trace
+                if trace is not None and channel == "answer" and self._environment.now > begin:
+                    trace.spans.append((self.rank, "receive", channel, self._step, begin, self._environment.now))
+                return sender, boxes[sender].popleft()[1]
+            event = self._called[channel] = simpy.Event(self._environment)
+            self._waits[event] = (f"a message on channel {channel!r}", senders)
+            yield event
+            del self._waits[event]
+
+    async def receive(self, sender: int, channel: str = "push") -> Letter:
+        _, mass = await self._next_letter(channel, (sender,))
+        self._under_way(mass.value, mass.weight, -1.0)
+        return Letter(sender, mass)
+
+    async def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
+        waiting = set(senders)
+        while waiting:
+            sender, mass = await self._next_letter(channel, tuple(sorted(waiting)))
+            if mass is FAREWELL:
+                waiting.discard(sender)
+                continue
+            self._under_way(mass.value, mass.weight, -1.0)
+            yield Letter(sender, mass)
+
+    def farewell(self, to: int, channel: str) -> None:
+        self.send(to, FAREWELL, channel)
+
+    def spawn(self, activity: Coroutine[Any, Any, None]) -> simpy.Process:
+        return self._environment.process(activity)  # pyright: ignore[reportArgumentType]
+
+    @types.coroutine
+    def join(self, activity: simpy.Process) -> Generator[simpy.Event, Any, None]:
+        if not activity.processed:
+            yield activity
+
+    def left_over(self) -> tuple[int, str] | None:
+        """A message that was never taken in: (sender, what), if there is one."""
+        for step, box in self._rounds.items():
+            for sender in box:
+                return sender, f"a message of round {step}"
+        for channel, boxes in self._letters.items():
+            for sender, box in boxes.items():
+                if box:
+                    return sender, f"a message on channel {channel!r}"
+        return None
+
+    def waiting(self) -> tuple[str, tuple[int, ...]] | None:
+        """What the node waits for and from whom, if it does."""
+        for what, peers in self._waits.values():
+            if what.startswith("messages of round"):
+                step = int(what.rsplit(" ", 1)[1])
+                there = self._rounds.get(step, {})
+                return what, tuple(peer for peer in peers if peer not in there)
+            return what, peers
+        return None

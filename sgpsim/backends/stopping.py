@@ -1,0 +1,50 @@
+"""Stopping: whether a node may begin a further step, so that budgets in time end a run with nothing under way.
+
+The rule, for nodes that run in step: at the first step that would begin at or after the limit, the last step is the last one that any node has begun
+by then; everyone ends with it. Nodes that do not run in step stop each for itself, and count gradients together.
+"""
+
+from __future__ import annotations
+
+from sgpsim.budget import Budget, Gradients, Seconds, Steps, TargetLoss, most_steps
+
+
+class Stopping:
+    """The budget at run time, shared by all nodes of one simulation."""
+
+    def __init__(self, budget: Budget, nodes: int, in_step: bool) -> None:
+        self.budget, self.nodes, self.in_step = budget, nodes, in_step
+        self.limit = budget.limit if isinstance(budget, Seconds) else float("inf")
+        self.steps = most_steps(budget, nodes) if in_step or not isinstance(budget, Gradients) else None
+        self.last_begun = -1
+        self.begun = 0
+
+    def may_begin(self, step: int, now: float) -> bool:
+        """Whether a node may begin `step` at `now`; if so, it has begun."""
+        if self.in_step:
+            if now >= self.limit and step > self.last_begun:
+                self.steps = self.last_begun + 1
+            if self.steps is not None and step >= self.steps:
+                return False
+        elif now >= self.limit or (self.steps is not None and step >= self.steps):
+            return False
+        elif isinstance(self.budget, Gradients) and self.begun >= self.budget.total:
+            return False
+        self.begun += 1
+        self.last_begun = max(self.last_begun, step)
+        return True
+
+    def look(self, loss: float, now: float) -> None:
+        """Called after a measurement: from the target on, no step begins that no node has begun."""
+        if isinstance(self.budget, TargetLoss) and loss <= self.budget.loss:
+            self.limit = min(self.limit, now)
+
+    def progress(self) -> tuple[int, int]:
+        """Node-steps begun and expected (0: unknown)."""
+        match self.budget:
+            case Steps(count) | TargetLoss(_, count):
+                return self.begun, count * self.nodes
+            case Gradients(total):
+                return self.begun, total
+            case Seconds():
+                return self.begun, 0

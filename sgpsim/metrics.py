@@ -1,0 +1,93 @@
+"""Metrics: what is measured of a run, as tidy rows (seed, cut, step, node, time, metric, value).
+
+The rule: xbar is the mean of all mass, under way included: xbar = (1/n)(sum_i x_i + in flight), which is the w-weighted mean of the z_i. A `step` cut
+looks at every node after the same number of steps, its time is when the last node got there; a `time` cut looks at all nodes at one instant, its
+step is the number of gradients so far over n. Rows of a node's own carry its number, rows of the whole fleet carry -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sgpsim.objectives.objective import Objective
+
+SCHEMA = {
+    "seed": pl.Int64,
+    "cut": pl.String,
+    "step": pl.Int64,
+    "node": pl.Int32,
+    "time": pl.Float64,
+    "metric": pl.String,
+    "value": pl.Float64,
+}
+METRICS = {
+    "loss": "f(xbar)",
+    "squared_gradient_norm": "|grad f(xbar)|^2",
+    "accuracy": "share of samples classified rightly at xbar",
+    "consensus_max": "max_i |z_i - xbar|",
+    "consensus_mean": "(1/n) sum_i |z_i - xbar|",
+    "consensus_squared": "(1/n) sum_i |z_i - xbar|^2",
+    "mass_defect": "largest |sum of mass now - (start + all moves)| over coordinates and weight",
+    "bytes_sent": "bytes sent by all nodes so far",
+    "staleness": "averagings between a gradient's beginning and its use",
+}
+
+
+@dataclass
+class Measurements:
+    """Collects rows while a run goes on; `table` makes the value."""
+
+    objective: Objective
+    seeds: tuple[int, ...]
+    rows: list[tuple[int, str, int, int, float, str, float]] = field(default_factory=list)
+
+    def measure(
+        self,
+        cut: Literal["step", "time"],
+        step: int,
+        times: NDArray[np.float64],
+        average: NDArray[np.float64],
+        points: NDArray[np.float64],
+        defects: NDArray[np.float64],
+        sent: NDArray[np.float64],
+    ) -> None:
+        """One cut of all seeds. times, defects, sent: (seeds,); average: (seeds, dimension); points z: (nodes, seeds, dimension)."""
+        average64 = np.asarray(average, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            distances = np.linalg.norm(np.asarray(points, dtype=np.float64) - average64, axis=-1)
+            gradient = np.asarray(self.objective.full_gradient(average64))
+            found: dict[str, Any] = {
+                "loss": self.objective.loss(average64),
+                "squared_gradient_norm": np.einsum("...d,...d->...", gradient, gradient),
+                "consensus_max": distances.max(axis=0),
+                "consensus_mean": distances.mean(axis=0),
+                "consensus_squared": (distances * distances).mean(axis=0),
+                "mass_defect": defects,
+                "bytes_sent": sent,
+            }
+            accuracy = self.objective.accuracy(average64)
+            if accuracy is not None:
+                found["accuracy"] = accuracy
+        for metric, values in found.items():
+            for seed, time, value in zip(self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True):
+                self.rows.append((seed, cut, step, -1, time, metric, value))
+
+    def note(self, seed: int, step: int, node: int, time: float, metric: str, value: float) -> None:
+        """One figure of a node's own."""
+        self.rows.append((seed, "time", step, node, time, metric, value))
+
+    @property
+    def last_loss(self) -> float:
+        """The loss measured last (inf before the first)."""
+        for row in reversed(self.rows):
+            if row[5] == "loss":
+                return row[6]
+        return float("inf")
+
+    def table(self) -> pl.DataFrame:
+        return pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
