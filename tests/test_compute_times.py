@@ -198,8 +198,9 @@ def test_one_column_is_shared_by_all_nodes(tmp_path: Path, text: str) -> None:
 
 
 def test_replay_keeps_the_order_and_begins_again(tmp_path: Path) -> None:
-    compute = MeasuredTimes(written(tmp_path, "0.1\n0.2\n0.6\n"), replay=True)
-    assert drawn(compute, 3).tolist() == [(0.1, 0.2, 0.6)[k % 3] for k in range(3 * BLOCK)]
+    times = [0.1, 0.2, 0.6, 0.3, 0.5, 0.4, 0.7]  # seven, as 256 = 4 (mod 7): blocks begin at different lines
+    compute = MeasuredTimes(written(tmp_path, "\n".join(map(str, times))), replay=True)
+    assert drawn(compute, 3).tolist() == [times[k % 7] for k in range(3 * BLOCK)]
 
 
 def test_columns_of_nodes_and_of_a_given_name(tmp_path: Path) -> None:
