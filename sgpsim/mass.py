@@ -50,11 +50,16 @@ class Mass(NamedTuple):
         return Mass(self.value + other.value, self.weight + other.weight)
 
 
-def ordered_mean(stack: Array) -> Array:
-    """Mean over the leading axis, added first to last, so that any shape of the other axes gives the same bits."""
+def ordered_sum(stack: Array) -> Array:
+    """Sum over the leading axis, added first to last, so that any shape of the other axes gives the same bits."""
     if isinstance(stack, np.ndarray) and stack.size == len(stack):  # one number each: numpy would add pairwise
         total = stack[0]
         for value in stack[1:]:
             total = total + value
-        return total / len(stack)
-    return stack.sum(0) / len(stack)
+        return total
+    return stack.sum(0)
+
+
+def ordered_mean(stack: Array) -> Array:
+    """Mean over the leading axis, added first to last."""
+    return ordered_sum(stack) / len(stack)

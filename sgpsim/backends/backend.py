@@ -18,6 +18,9 @@ from sgpsim.run import Run
 MonitorPolicy = Literal["raise", "record", "off"]
 """What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at all."""
 
+PROBED = 64
+"""Rounds looked at of a schedule that never repeats, for paths between nodes that talk."""
+
 Progress = Callable[[int, int], None]
 """Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""
 
@@ -41,9 +44,9 @@ def require_fit(cluster: Cluster, experiment: Experiment) -> None:
             f"a schedule and objective for {experiment.nodes} nodes on a Cluster of {cluster.nodes}; both must be equal."
             f" Give Cluster(nodes={experiment.nodes}), or an experiment of {cluster.nodes} nodes."
         )
-    if cluster.graph is not None and experiment.algorithm.uses_schedule:
+    if not experiment.algorithm.uses_schedule:
+        cluster.require_collective()
+    elif cluster.graph is not None:
         schedule = experiment.schedule
-        for step in range(schedule.period or 16):
-            for sender, sent in enumerate(schedule.round(step).pushes):
-                for receiver, _ in sent:
-                    cluster.wire(sender, receiver, experiment.message_size)
+        rounds = [schedule.round(step) for step in range(schedule.period or PROBED)]
+        cluster.require_paths({(sender, receiver) for round_ in rounds for sender, sent in enumerate(round_.pushes) for receiver, _ in sent})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sgpsim.backends.monitor import Monitor
 from sgpsim.experiment import Experiment
-from sgpsim.mass import Mass
+from sgpsim.mass import Mass, ordered_sum
 from sgpsim.metrics import Measurements
 from sgpsim.run import Trajectory
 
@@ -82,8 +82,8 @@ class StepCuts:
 
     def _complete(self, cut: _Cut) -> None:
         with np.errstate(all="ignore"):
-            held = cut.values.sum(axis=0)
-            moved = cut.moves.sum(axis=0)
+            held = ordered_sum(cut.values)
+            moved = ordered_sum(cut.moves)
             if self.flying:
                 self.flight = self.flight + cut.flight
                 self.flight_weight += cut.flight_weight

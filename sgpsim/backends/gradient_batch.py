@@ -56,6 +56,7 @@ class GradientBatch:
             order = np.array(pending)
             points, draws = self.points[order], np.array([self.draws[rank] for rank in pending])
         found = self.objective.gradients(order, points, draws)
+        found = found.astype(points.dtype, copy=False)
         for rank, gradient in zip(pending, found, strict=True):
             self.results[rank] = gradient
         self.pending = []

@@ -11,6 +11,7 @@ import gc
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -101,7 +102,6 @@ class Simulation:
         self._meeting: list[Any] = [None] * self.size
         self._met = 0
         self._meeting_over: simpy.Event | None = None
-        self.collective = self.cluster.collective_seconds(self.message_size) if self.size > 1 else 0.0
         self.collective_bytes = 2 * (self.size - 1) / self.size * self.message_size
         self.outcome: Outcome = "finished"
         self.remarks: list[str] = []
@@ -129,6 +129,11 @@ class Simulation:
         if found is None:
             found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
         return found
+
+    @cached_property
+    def collective(self) -> float:
+        """Seconds of a collective from the last arrival on; asked only by methods that have one."""
+        return self.cluster.collective_seconds(self.message_size)
 
     def meet(self, rank: int, value: Any) -> simpy.Event:
         """A node joins the collective mean; the event comes when all have joined and the collective's time has passed, with the mean."""

@@ -1,0 +1,175 @@
+"""The fleet's clock: all nodes' times at once, as the exact max-plus recursion of what the event simulation does.
+
+The rule, per node: gradient: now += c_k. scatter: begin = max(now, port), port = begin + occupancy, arrival = port + latency, message by message in
+sending order. gather: now = max(now, arrivals). mean: now = max over nodes + collective. It is exact where no receiver is contended and equals the event
+clock to the bit; it knows nothing of the numerics, so it also runs alone, which is how cycle times are studied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.streams import FleetReader
+
+Times = NDArray[np.float64]
+KEPT_PLANS = 512
+
+
+class _Slot(NamedTuple):
+    """The t-th message of every node that sends at least t messages. senders None: all nodes. edges: where their arrivals go."""
+
+    senders: NDArray[np.int64] | None
+    occupancy: Times
+    latency: Times
+    edges: NDArray[np.int64]
+
+
+class _Plan(NamedTuple):
+    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all nodes, one edge each if `single`."""
+
+    free: bool
+    senders: NDArray[np.int64]
+    slots: tuple[_Slot, ...]
+    starts: NDArray[np.int64]
+    receivers: NDArray[np.int64] | None
+    single: bool
+    messages: int
+
+
+class FleetClock:
+    """now: (nodes, seeds), seconds. One instance is the clock of one run."""
+
+    def __init__(self, cluster: Cluster, schedule: Schedule, seeds: tuple[int, ...], message_size: float) -> None:
+        self.cluster, self.schedule, self.message_size = cluster, schedule, message_size
+        nodes = cluster.nodes
+        self.shape = (nodes, len(seeds))
+        self.now: Times = np.zeros(self.shape)
+        self.port: Times = np.zeros(self.shape)
+        self._durations = FleetReader([cluster.durations(node, seed) for node in range(nodes) for seed in seeds], self.shape)
+        self._late = self._late_causes(seeds)
+        self._under_way: dict[int, Times] = {}
+        self._plans: dict[int, _Plan] = {}
+        self._wires: dict[tuple[int, int], Any] = {}
+        self._collective: float | None = None
+
+    def _late_causes(self, seeds: tuple[int, ...]) -> list[tuple[int, int, float, Iterator[float]]]:
+        def scalars(blocks: Iterator[Times]) -> Iterator[float]:
+            for block in blocks:
+                yield from block.tolist()
+
+        return [
+            (node, column, since, scalars(blocks))
+            for node in range(self.shape[0])
+            for column, seed in enumerate(seeds)
+            for since, blocks in self.cluster.late_causes(node, seed)
+        ]
+
+    def compute(self) -> None:
+        """Every node computes one gradient."""
+        seconds = self._durations.take()
+        if self._late:
+            seconds = seconds.copy()
+            for node, column, since, factors in self._late:
+                factor = next(factors)
+                if self.now[node, column] >= since:
+                    seconds[node, column] *= factor
+        self.now = self.now + seconds
+
+    def scatter(self, step: int) -> int:
+        """Every node sends its messages of round `step`; returns how many there are."""
+        plan = self._plan(step)
+        if plan.free:
+            self._under_way[step] = self.now[plan.senders]
+            return plan.messages
+        arrivals = np.empty((plan.messages, self.shape[1]))
+        port = np.maximum(self.now, self.port)
+        for senders, occupancy, latency, edges in plan.slots:
+            if senders is None:
+                port = port + occupancy
+                arrivals[edges] = port + latency
+            else:
+                moved = port[senders] + occupancy
+                port[senders] = moved
+                arrivals[edges] = moved + latency
+        self.port = port
+        self._under_way[step] = arrivals
+        return plan.messages
+
+    def gather(self, step: int) -> None:
+        """Every node waits for its messages of round `step`."""
+        plan = self._plan(step)
+        arrivals = self._under_way.pop(step)
+        if plan.messages == 0:
+            return
+        latest = arrivals if plan.single else np.maximum.reduceat(arrivals, plan.starts, axis=0)
+        if plan.receivers is None:
+            self.now = np.maximum(self.now, latest)
+        else:
+            now = self.now.copy()
+            now[plan.receivers] = np.maximum(now[plan.receivers], latest)
+            self.now = now
+
+    def mean(self) -> None:
+        """Every node joins a collective mean."""
+        if self._collective is None:
+            self._collective = self.cluster.collective_seconds(self.message_size)
+        self.now = np.broadcast_to(self.now.max(axis=0) + self._collective, self.shape)
+
+    def arrivals(self, step: int) -> Times:
+        """Arrivals of the messages of round `step` that are under way, by receiver, then sender."""
+        return self._under_way[step]
+
+    def _plan(self, step: int) -> _Plan:
+        phase = self.schedule.phase(step)
+        found = self._plans.get(phase)
+        if found is None:
+            if len(self._plans) >= KEPT_PLANS:
+                self._plans.clear()
+            found = self._plans[phase] = self._compile(step)
+        return found
+
+    def _wire(self, sender: int, receiver: int) -> Any:
+        pair = (sender, receiver) if self.cluster.graph is not None else (0, 1)
+        found = self._wires.get(pair)
+        if found is None:
+            found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
+        return found
+
+    def _compile(self, step: int) -> _Plan:
+        round_ = self.schedule.round(step)
+        nodes = self.shape[0]
+        edges = {
+            (receiver, sender): number
+            for number, (receiver, sender) in enumerate((receiver, sender) for receiver in range(nodes) for sender in round_.senders[receiver])
+        }
+        slots: list[_Slot] = []
+        for turn in range(max((len(sent) for sent in round_.pushes), default=0)):
+            senders = [sender for sender, sent in enumerate(round_.pushes) if len(sent) > turn]
+            pairs = [(sender, round_.pushes[sender][turn][0]) for sender in senders]
+            wires = [self._wire(sender, receiver) for sender, receiver in pairs]
+            slots.append(
+                _Slot(
+                    None if len(senders) == nodes else np.array(senders),
+                    np.array([[wire.occupancy] for wire in wires]),
+                    np.array([[wire.latency] for wire in wires]),
+                    np.array([edges[receiver, sender] for sender, receiver in pairs], dtype=np.int64),
+                )
+            )
+        counts = np.array([len(senders) for senders in round_.senders])
+        receivers = np.flatnonzero(counts)
+        starts = np.concatenate(([0], np.cumsum(counts)))[receivers]
+        return _Plan(
+            all(not slot.occupancy.any() and not slot.latency.any() for slot in slots),
+            np.array([sender for senders in round_.senders for sender in senders], dtype=np.int64),
+            tuple(slots),
+            starts,
+            None if len(receivers) == nodes else receivers,
+            bool((counts <= 1).all()),
+            len(edges),
+        )

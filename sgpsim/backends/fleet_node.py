@@ -1,0 +1,289 @@
+"""FleetNode: all machines and all seeds as the one node that an algorithm's text sees.
+
+The rule: as in Node, with rank None and arrays shaped (nodes, seeds, dimension); what a text does per node happens here in one array operation, in the
+same order of additions. Gradients of all nodes and seeds are one batch. The monitor looks every few rounds, since what it sums is linear in the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from sgpsim.backends.backend import Progress
+from sgpsim.backends.fleet_clock import FleetClock
+from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
+from sgpsim.backends.fleet_trace import FleetTrace
+from sgpsim.backends.monitor import Monitor
+from sgpsim.budget import Seconds, TargetLoss, most_steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.experiment import Experiment
+from sgpsim.mass import Array, Mass, ordered_mean, ordered_sum, typed_as
+from sgpsim.metrics import Measurements
+from sgpsim.node import Letter, Node
+from sgpsim.run import Final, Trajectory
+from sgpsim.streams import FleetReader, stream
+
+if TYPE_CHECKING:
+    from sgpsim.backends.vectorized import Vectorized
+
+
+class FleetNode(Node):
+    """rank None, size, schedule as in Node."""
+
+    rank: int | None = None
+
+    def __init__(self, backend: Vectorized, experiment: Experiment, progress: Progress | None) -> None:
+        self.size, self.schedule = experiment.nodes, experiment.schedule
+        self.experiment, self.backend, self.progress = experiment, backend, progress
+        self.algorithm, self.objective, self.seeds = experiment.algorithm, experiment.objective, experiment.seeds
+        self.shape = (self.size, len(self.seeds), self.objective.dimension)
+        dtype = np.dtype(experiment.dtype)
+        cluster = backend.cluster if backend.cluster is not None else Cluster(self.size)
+        self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size)
+        self.timed = backend.cluster is not None
+        self.rounds = FleetRounds(self.schedule, dtype, backend.device)
+        self.measurements = Measurements(self.objective, self.seeds)
+        self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(dtype).eps), 0.0, 0.0)
+        streams = [self.objective.draws(node, stream(seed, "gradient", node)) for node in range(self.size) for seed in self.seeds]
+        self.draws = FleetReader(streams, (self.size * len(self.seeds),))
+        self.owners = np.repeat(np.arange(self.size), len(self.seeds))
+        self.flying = self.algorithm.leaves_in_flight
+        self.trace = FleetTrace(self.clock, self.seeds[0], experiment.message_size) if backend.trace and self.timed else None
+        self.bytes = 0.0
+        self.gradients = 0
+        self.pushed: dict[int, Mass] = {}
+        self.mass = Mass(None, 1.0)
+        self.step = self.reported = -1
+        self.moved: Any = None
+        self.moves_total: Any = None
+        self.start_total: Any = None
+        self.magnitude_of_moves: Any = None
+        self.since_look = 0
+        self.flight: Any = 0.0
+        self.flight_weight = 0.0
+        self.last_gradient: Any = None
+        self.kept: list[tuple[Any, ...]] | None = [] if backend.keep_trajectory else None
+        self.limit = experiment.budget.limit if isinstance(experiment.budget, Seconds) else float("inf")
+
+    # -- what the text asks ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> Iterator[int]:
+        most, step = most_steps(self.experiment.budget, self.size), 0
+        reached = False
+        while most is None or step < most:
+            first = float(self.clock.now.min()) if self.limit < float("inf") else 0.0
+            if first >= self.limit and not (reached and first == self.limit):
+                return
+            self.step = step
+            yield step
+            step += 1
+            if isinstance(self.experiment.budget, TargetLoss) and self.limit == float("inf"):
+                if self.measurements.last_loss <= self.experiment.budget.loss:
+                    self.limit, reached = float(self.clock.now.max()), True
+
+    def begin(self) -> Mass:
+        starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
+        mass = Mass(self._placed(starts), self.rounds.ones())
+        self.moved = self._sum(mass.value) * 0.0
+        self.magnitude_of_moves = self.moves_total = self.moved
+        self.start_total = self.monitor.total = self._sum(mass.value)
+        self.monitor.total_weight = float(mass.weight.sum())
+        self.report(0, mass, None)
+        return mass
+
+    async def gradient(self, at: Array) -> Array:
+        flat = at.reshape(-1, self.shape[2])
+        found = self.objective.gradients(self.owners, flat, self.draws.take())
+        if found.dtype != flat.dtype:
+            found = typed_as(found, flat)
+        found = found.reshape(self.shape)
+        if self.timed:
+            before = self.clock.now
+            self.clock.compute()
+            if self.trace is not None:
+                self.trace.computed(self.step, before)
+        self.gradients += len(flat)
+        if self.kept is not None:
+            self.last_gradient = found
+        return found
+
+    def scatter(self, step: int, mass: Mass) -> Mass:
+        if isinstance(mass, KeptShare):
+            mass = mass.made()
+        self.pushed[step] = mass
+        if self.timed:
+            messages = self.clock.scatter(step)
+            if self.trace is not None:
+                self.trace.sent(step)
+        else:
+            messages = sum(len(sent) for sent in self.schedule.round(step).pushes)
+        self.bytes += messages * self.experiment.message_size
+        kept = KeptShare(self.rounds, step, mass)
+        if self.flying:
+            self._under_way(step, mass, 1.0)
+        return kept  # pyright: ignore[reportReturnType]
+
+    async def gather(self, step: int, kept: Mass) -> Mass:
+        mass = self.pushed.pop(step)
+        mixed = self.rounds.mix(step, kept, mass)
+        if self.flying:
+            self._under_way(step, mass, -1.0)
+        if self.timed:
+            before = self.clock.now
+            self.clock.gather(step)
+            if self.trace is not None:
+                self.trace.waited(self.step, step, before)
+        return mixed
+
+    async def mean(self, value: Array) -> Array:
+        found = ordered_mean(value)[None]
+        if self.timed:
+            before = self.clock.now
+            self.clock.mean()
+            if self.trace is not None:
+                self.trace.met(self.step, before)
+        self.bytes += 2 * (self.size - 1) * self.experiment.message_size
+        return found
+
+    def report(self, step: int, mass: Mass, move: Array | None) -> None:
+        if isinstance(mass, KeptShare):
+            mass = mass.made()
+        self.mass, self.reported = mass, step
+        if move is not None and self.backend.monitor != "off":
+            self.moved = self.moved + self._sum(move)
+            self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move)) if self._looks(step) else self.magnitude_of_moves
+        self.since_look += 1
+        if step and self._looks(step):
+            self._look(step, mass)
+        if self.kept is not None:
+            self._keep(mass, move)
+        if step % self.experiment.measure_every == 0:
+            self._measure(step, mass)
+            if self.progress is not None:
+                most = most_steps(self.experiment.budget, self.size) or 0
+                self.progress(step * self.size * len(self.seeds), most * self.size * len(self.seeds))
+
+    def note(self, metric: str, value: float) -> None:
+        self._refuse("note")
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        self._refuse("generator")
+
+    async def catch_up(self, step: int, kept: Mass) -> Mass:
+        return await self.gather(step, kept) if step in self.pushed else kept
+
+    def send(self, to: int, mass: Mass, channel: str = "push") -> None:
+        self._refuse("send")
+
+    async def receive(self, sender: int, channel: str = "push") -> Letter:
+        self._refuse("receive")
+
+    def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
+        self._refuse("receive_any")
+
+    def farewell(self, to: int, channel: str) -> None:
+        self._refuse("farewell")
+
+    def spawn(self, activity: Coroutine[Any, Any, None]) -> Any:
+        self._refuse("spawn")
+
+    async def join(self, activity: Any) -> None:
+        self._refuse("join")
+
+    def _refuse(self, call: str) -> NoReturn:
+        raise RuntimeError(
+            f"{type(self.algorithm).__name__} calls node.{call}, which a fleet cannot do for all nodes at once. Let it declare depends_on_timing, and"
+            " run it on Simulated(cluster)."
+        )
+
+    # -- watching and measuring --------------------------------------------------------------------------------------------------------
+
+    def _looks(self, step: int) -> bool:
+        return step % self.backend.check_every == 0
+
+    def _look(self, step: int, mass: Mass) -> None:
+        if self.backend.monitor == "off":
+            return
+        held = self._sum(mass.value) + self.flight
+        weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + self.flight_weight
+        magnitude = 2.0 * (self._sum(abs(mass.value)) + abs(self.monitor.total) + self.magnitude_of_moves + abs(self.moved))
+        round_ = self.schedule.round(max(step - 1, 0)) if self.algorithm.uses_schedule else None
+        self.monitor.round(step, _numpy(held), weight, _numpy(self.moved), _numpy(magnitude), round_, self.since_look)
+        self.moves_total = self.moves_total + self.moved
+        self.moved = self.moved * 0.0
+        self.magnitude_of_moves = self.moved
+        self.since_look = 0
+
+    def _under_way(self, step: int, mass: Mass, sign: float) -> None:
+        """What the messages of round `step` carry, summed over nodes, from the shares themselves."""
+        columns = self.rounds.sent(step)
+        self.flight = self.flight + sign * (typed_as(columns, mass.value) * mass.value).sum(0)
+        self.flight_weight += sign * float((columns * mass.weight).sum())
+
+    def _measure(self, step: int, mass: Mass) -> None:
+        self.measured = step
+        held = _numpy(self._sum(mass.value) + self.flight)
+        average = held / self.size
+        moves = _numpy(self.moves_total + self.moved)
+        weight = float(mass.weight.sum()) + self.flight_weight
+        if self.backend.monitor == "off":
+            defect = np.full(len(self.seeds), np.nan)
+        else:
+            defect = np.maximum(np.abs(held - _numpy(self.start_total) - moves).max(axis=-1, initial=0.0), abs(weight - self.size))
+        self.measurements.measure(
+            "step", step, self.clock.now.max(axis=0), average, _numpy(mass.ratio), defect, np.full(len(self.seeds), self.bytes)
+        )
+
+    def _keep(self, mass: Mass, move: Any) -> None:
+        assert self.kept is not None
+        empty = np.zeros(self.shape, self.experiment.dtype)
+        gradient, self.last_gradient = self.last_gradient, None
+        self.kept.append(
+            (
+                np.array(_numpy(mass.value)),
+                _numpy(mass.weight).reshape(-1),
+                empty if gradient is None else np.array(_numpy(gradient)),
+                empty if move is None else np.array(np.broadcast_to(_numpy(move), self.shape)),
+                np.array(np.broadcast_to(_numpy(self.flight), self.shape[1:])),
+                self.flight_weight,
+                np.array(self.clock.now),
+            )
+        )
+
+    def end(self) -> None:
+        """The last look and measurement, and the law of the end: nothing is left under way."""
+        if self.pushed:
+            self.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never taken in")
+        if self.since_look and self.reported > 0:
+            self._look(self.reported, self.mass)
+        if self.measured != self.reported:
+            self._measure(self.reported, self.mass)
+
+    def final(self) -> Final:
+        weights = np.broadcast_to(_numpy(self.mass.weight)[:, :, 0], self.shape[:2])
+        return Final(np.array(_numpy(self.mass.value)), np.array(weights), np.array(self.clock.now))
+
+    def trajectory(self) -> Trajectory | None:
+        if self.kept is None:
+            return None
+        values, weights, gradients, moves, flights, flight_weights, clocks = (np.array(part) for part in zip(*self.kept, strict=True))
+        return Trajectory(values, weights, gradients[1:], moves[1:], flights, flight_weights, clocks)
+
+    def _sum(self, value: Any) -> Any:
+        """Sum over nodes; a value that is the same for all nodes has one row."""
+        return value[0] * self.size if len(value) == 1 else ordered_sum(value)
+
+    def _placed(self, array: Any) -> Any:
+        if self.backend.device is None:
+            return array
+        import torch
+
+        return torch.as_tensor(array, device=self.backend.device)
+
+
+def _numpy(value: Any) -> Any:
+    """A tensor as an array on the host; arrays and numbers as they are."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

@@ -1,0 +1,163 @@
+"""Fleet rounds: the schedule's matrices acting on arrays of all nodes and seeds at once.
+
+The rule: one sparse product per round, over rows that store the own share first and then ascending senders, which adds in the very order in which a
+single node adds. A round that is mixed in late acts on two masses stacked: what was kept of the one, what arrives of the other. Weights are float64;
+where all weights are 1 and every row of the round sums to 1 in this order, they stay the same array, and cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from sgpsim.mass import Mass
+from sgpsim.schedules.schedule import Round, Schedule
+
+KEPT_MATRICES = 512
+
+
+class KeptShare:
+    """The own shares of a round: a mass that is computed only if somebody looks at it, since mixing at once takes the whole product instead."""
+
+    __slots__ = ("_made", "mass", "rounds", "step")
+
+    def __init__(self, rounds: FleetRounds, step: int, mass: Mass) -> None:
+        self.rounds, self.step, self.mass = rounds, step, mass
+        self._made: Mass | None = None
+
+    def made(self) -> Mass:
+        """The own shares as a mass."""
+        if self._made is None:
+            self._made = self.rounds.own(self.step, self.mass)
+        return self._made
+
+    @property
+    def value(self) -> Any:
+        return self.made().value
+
+    @property
+    def weight(self) -> Any:
+        return self.made().weight
+
+    @property
+    def ratio(self) -> Any:
+        return self.made().ratio
+
+    def shifted(self, by: Any) -> Mass:
+        return self.made().shifted(by)
+
+    def __rmul__(self, share: float) -> Mass:
+        return share * self.made()
+
+    def __add__(self, other: Mass) -> Mass:
+        return self.made() + other
+
+
+class FleetRounds:
+    """A schedule's rounds on numpy arrays shaped (nodes, seeds, dimension), or on torch tensors of the same shape."""
+
+    def __init__(self, schedule: Schedule, dtype: np.dtype[Any], device: str | None) -> None:
+        self.schedule, self.dtype, self.device = schedule, dtype, device
+        self._matrices: dict[tuple[Any, ...], Any] = {}
+        self._ones: Any = None
+
+    def ones(self) -> Any:
+        """The weights at the start, (nodes, 1, 1); one array, known again by identity."""
+        if self._ones is None:
+            ones = np.ones((self.schedule.size, 1, 1))
+            self._ones = ones if self.device is None else self._tensor(ones)
+        return self._ones
+
+    def own(self, step: int, mass: Mass) -> Mass:
+        """diag(P) mass."""
+        phase = self.schedule.phase(step)
+        value_shares, weight_shares = self._cached(("own", phase), lambda: self._own(step))
+        return Mass(mass.value * value_shares, mass.weight * weight_shares)
+
+    def mix(self, step: int, kept: Mass | KeptShare, mass: Mass) -> Mass:
+        """`kept` plus what arrives of `mass` in round `step`."""
+        phase = self.schedule.phase(step)
+        if isinstance(kept, KeptShare):
+            if kept.step == step:
+                if mass.weight is self._ones and self._cached(("plain", phase), lambda: self._plain(step)):
+                    return Mass(self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight)
+                return self._both(("mix", phase), lambda: self.schedule.matrix(step), mass)
+            own = self.schedule.round(kept.step)
+            name = ("late", self.schedule.phase(kept.step), phase)
+            return self._both(name, lambda: stacked(np.asarray(own.kept), self.schedule.round(step)), _stack(kept.mass, mass))
+        ones = np.ones(self.schedule.size)
+        return self._both(("late", None, phase), lambda: stacked(ones, self.schedule.round(step)), _stack(kept, mass))
+
+    def sent(self, step: int) -> Any:
+        """What each node gives away in round `step`, (nodes, 1, 1): the column sums of P without its diagonal."""
+        return self._cached(("sent", self.schedule.phase(step)), lambda: self._sent(step))
+
+    def _both(self, name: tuple[Any, ...], make: Any, mass: Mass) -> Mass:
+        return Mass(self._product(name, make, mass.value), self._product((*name, "w"), make, mass.weight))
+
+    def _product(self, name: tuple[Any, ...], make: Any, array: Any) -> Any:
+        matrix = self._cached((*name, str(array.dtype)), lambda: self._placed(make(), array))
+        return (matrix @ array.reshape(array.shape[0], -1)).reshape(matrix.shape[0], *array.shape[1:])
+
+    def _placed(self, matrix: csr_array, array: Any) -> Any:
+        if isinstance(array, np.ndarray):
+            return csr_array((matrix.data.astype(array.dtype), matrix.indices, matrix.indptr), shape=matrix.shape)
+        import torch  # only where tensors came in
+
+        return torch.sparse_csr_tensor(
+            torch.as_tensor(matrix.indptr, dtype=torch.int64),
+            torch.as_tensor(matrix.indices, dtype=torch.int64),
+            torch.as_tensor(matrix.data, dtype=array.dtype),
+            size=matrix.shape,
+            dtype=array.dtype,
+        ).to(array.device)
+
+    def _sent(self, step: int) -> Any:
+        sent = np.array([sum(share for _, share in sent) for sent in self.schedule.round(step).pushes], dtype=np.float64)[:, None, None]
+        return sent if self.device is None else self._tensor(sent)
+
+    def _own(self, step: int) -> tuple[Any, Any]:
+        shares = np.asarray(self.schedule.round(step).kept)[:, None, None]
+        if self.device is None:
+            return shares.astype(self.dtype), shares
+        return self._tensor(shares.astype(self.dtype)), self._tensor(shares)
+
+    def _plain(self, step: int) -> bool:
+        """Whether every row of the round sums to 1 exactly, in the order in which it is added."""
+        matrix = self.schedule.matrix(step)
+        return bool((matrix @ np.ones(self.schedule.size) == 1.0).all())
+
+    def _tensor(self, array: NDArray[Any]) -> Any:
+        import torch
+
+        return torch.as_tensor(array, device=self.device)
+
+    def _cached(self, name: tuple[Any, ...], make: Any) -> Any:
+        found = self._matrices.get(name)
+        if found is None:
+            if len(self._matrices) >= KEPT_MATRICES:
+                self._matrices.clear()
+            found = self._matrices[name] = make()
+        return found
+
+
+def stacked(own: NDArray[np.float64], round_: Round) -> csr_array:
+    """[diag(own) | P without its diagonal], (n, 2n), each row its own entry first: acts on (kept from, arriving from) stacked."""
+    arriving = round_.arriving
+    size = round_.size
+    first = arriving.indptr[:-1]
+    data = np.insert(arriving.data, first, own)
+    indices = np.insert(arriving.indices + size, first, np.arange(size))
+    return csr_array((data, indices, arriving.indptr + np.arange(size + 1)), shape=(size, 2 * size))
+
+
+def _stack(first: Mass, second: Mass) -> Mass:
+    """Two masses, one above the other."""
+    if isinstance(first.value, np.ndarray):
+        return Mass(np.concatenate((first.value, second.value)), np.concatenate((first.weight, second.weight)))
+    import torch
+
+    return Mass(torch.cat((first.value, second.value)), torch.cat((first.weight, second.weight)))

@@ -1,0 +1,126 @@
+"""Vectorized: the fleet as one node. The same coroutine acts on arrays of all nodes and all seeds, and the clock is the exact max-plus recursion.
+
+The rule: no call ever waits, so the coroutine runs straight through; arrays are shaped (nodes, seeds, dimension). Every number equals that of the event
+simulation to the bit on numpy; on torch tensors (CPU or GPU) to rounding. Methods that depend on timing, or whose nodes do not run in step, need an
+event clock and are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.fleet_node import FleetNode
+from sgpsim.backends.monitor import Diverged, Leaking
+from sgpsim.budget import Seconds, TargetLoss
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import MassLeak, SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.run import Outcome, Run, provenance
+
+
+@dataclass(frozen=True)
+class Vectorized(Backend):
+    """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every` rounds. trace: keep spans and
+    messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy, "cpu" or "cuda" for torch tensors there."""
+
+    cluster: Cluster | None = None
+    monitor: MonitorPolicy = "raise"
+    check_every: int = 10
+    trace: bool = False
+    keep_trajectory: bool = False
+    device: str | None = None
+
+    def check(self, experiment: Experiment) -> None:
+        method = experiment.algorithm
+        if method.depends_on_timing or not method.in_step:
+            raise SpecificationError(
+                f"Vectorized cannot run {type(method).__name__}, whose numbers depend on when messages arrive; it moves all nodes at once."
+                " Use Simulated(cluster), or mixing='exact' where the method has it."
+            )
+        if self.cluster is not None:
+            require_fit(self.cluster, experiment)
+        elif isinstance(experiment.budget, Seconds):
+            raise SpecificationError("Vectorized(cluster=None) with a budget in seconds; without machines no time passes. Give a Cluster, or Steps.")
+        if self.device is not None:
+            try:
+                import torch
+            except ImportError:
+                raise SpecificationError(
+                    f"Vectorized(device={self.device!r}) needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
+                ) from None
+            if self.device.startswith("cuda") and not torch.cuda.is_available():
+                raise SpecificationError(f"Vectorized(device={self.device!r}), but torch sees no GPU here. Use device='cpu', or None for numpy.")
+
+    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+        self.check(experiment)
+        if isinstance(experiment.budget, Seconds | TargetLoss) and len(experiment.seeds) > 1:
+            return _one_by_one(self, experiment, progress)  # seeds end at different steps
+        fleet = FleetNode(self, experiment, progress)
+        outcome: Outcome = "finished"
+        remarks: list[str] = []
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                _drive(experiment, fleet)
+                fleet.end()
+        except Diverged as stop:
+            outcome, remarks = "diverged", [f"seeds {experiment.seeds}: {stop}"]
+        except Leaking:
+            pass
+        if fleet.monitor.leaks:
+            outcome, remarks = "leaked", list(fleet.monitor.leaks)
+        run = Run(
+            experiment,
+            "Vectorized" if self.device is None else f"Vectorized on {self.device}",
+            fleet.measurements.table(),
+            fleet.final(),
+            fleet.trace.build() if fleet.trace is not None else None,
+            fleet.trajectory(),
+            outcome,
+            tuple(remarks),
+            {"node_steps": float(fleet.gradients), "worst_monitor_ratio": fleet.monitor.worst},
+            provenance(),
+        )
+        if outcome == "leaked" and self.monitor == "raise":
+            leak = MassLeak(run.remarks[0])
+            leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
+            raise leak
+        return run
+
+
+def _drive(experiment: Experiment, fleet: FleetNode) -> None:
+    """Run the coroutine straight through; on a fleet nothing waits."""
+    coroutine = experiment.algorithm.run(fleet)
+    try:
+        coroutine.send(None)  # pyright: ignore[reportUnknownMemberType]
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError(f"{type(experiment.algorithm).__name__} waited for something that a fleet does not have; use Simulated(cluster).")
+
+
+def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress | None) -> Run:
+    """Each seed alone, put together as one run; clocks and cuts have the lengths that each seed had."""
+    import dataclasses
+
+    import polars as pl
+
+    from sgpsim.run import Final
+    from sgpsim.trace import joined
+
+    runs = [backend.run(dataclasses.replace(experiment, seeds=(seed,)), progress) for seed in experiment.seeds]
+    final = Final(*(np.concatenate([run.final[part] for run in runs], axis=1) for part in range(3)))
+    bad = [run for run in runs if run.outcome != "finished"]
+    return dataclasses.replace(
+        runs[0],
+        experiment=experiment,
+        metrics=pl.concat([run.metrics for run in runs]),
+        final=final,
+        trace=joined([run.trace for run in runs[:1] if run.trace is not None]),
+        trajectory=None,
+        outcome=bad[0].outcome if bad else "finished",
+        remarks=tuple(remark for run in runs for remark in run.remarks),
+        statistics={name: sum(run.statistics[name] for run in runs) for name in runs[0].statistics},
+    )
