@@ -96,7 +96,9 @@ class Objective(ABC):
 
     def placed(self, name: str, array: NDArray[Any], like: Array) -> Array:
         """`array`, float data cast to the type of `like` and put on its device (a torch tensor where `like` is one); made once per kind."""
-        kind = (name, str(like.dtype), str(getattr(like, "device", "cpu")), type(like).__module__)
+        if isinstance(like, np.ndarray) and array.dtype == like.dtype:
+            return array  # the common case, and asked for on every gradient
+        kind = (name, like.dtype, getattr(like, "device", None), type(like))
         memo: dict[Any, Any] | None = self.__dict__.get("_placed")
         if memo is None:
             memo = {}

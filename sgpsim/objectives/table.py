@@ -1,0 +1,147 @@
+"""Table: a user's own samples, from a CSV or NumPy file.
+
+The rule: a broken file is refused when it is read (which is when an objective is built), with the line and the column,
+never mid-run.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.errors import SpecificationError, nearest
+from sgpsim.objectives.datasets import Dataset, Samples
+
+
+@dataclass(frozen=True)
+class Table(Dataset):
+    """Samples from `path`: a CSV file with a header line, or an .npz file with arrays `features`, `labels` and, if need
+    be, `groups`.
+
+    label: the CSV column that holds the label (numbers or words; sorted, they become 0, 1, ...). group: the CSV column
+    that says where a sample comes from, for `ByGroup`; None: no such column. All other columns are features.
+    standardized: scale features to mean 0 and deviation 1.
+    """
+
+    path: str
+    label: str = "label"
+    group: str | None = None
+    standardized: bool = False
+
+    def read(self) -> Samples:
+        file = Path(self.path)
+        if not file.is_file():
+            raise SpecificationError(
+                f"Table(path) is {self.path!r}, and there is no such file. Give the path of a .csv or .npz file."
+            )
+        if file.suffix not in (".csv", ".npz"):
+            raise SpecificationError(
+                f"Table(path) is {self.path!r}; it must end in .csv or .npz. Save the samples as one of these."
+            )
+        features, labels, groups = self._read_npz(file) if file.suffix == ".npz" else self._read_csv(file)
+        if self.standardized:
+            spread = features.std(axis=0)
+            features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return Samples(features, np.unique(labels, return_inverse=True)[1], np.unique(groups, return_inverse=True)[1])
+
+    def _read_csv(self, file: Path) -> tuple[NDArray[np.float64], list[str | float], list[str | float]]:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            lines = csv.reader(opened)
+            header = [name.strip() for name in next(lines, [])]
+            label = self._column(header, self.label, "label")
+            group = None if self.group is None else self._column(header, self.group, "group")
+            columns = [column for column in range(len(header)) if column not in (label, group)]
+            if not columns:
+                raise SpecificationError(
+                    f"{self.path!r} has no column besides {', '.join(header)}; samples need features. Add columns of"
+                    " numbers."
+                )
+            features: list[list[float]] = []
+            labels: list[str] = []
+            groups: list[str] = []
+            for cells in lines:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise SpecificationError(
+                        f"{self.path!r}, line {lines.line_num}: {len(cells)} cells; the header has {len(header)}."
+                        " Complete the line or remove it."
+                    )
+                features.append([self._number(cells[column], header[column], lines.line_num) for column in columns])
+                labels.append(cells[label].strip())
+                groups.append("" if group is None else cells[group].strip())
+        if not features:
+            raise SpecificationError(
+                f"{self.path!r} has no samples; at least one line must follow the header. Add lines."
+            )
+        return np.array(features), _numeric(labels), _numeric(groups)
+
+    def _column(self, header: list[str], name: str, field: str) -> int:
+        if name not in header:
+            raise SpecificationError(
+                f"Table({field}) is {name!r}, and {self.path!r} has no such column in line 1; {nearest(name, header)}"
+                f" Give {field}=..., or rename it."
+            )
+        return header.index(name)
+
+    def _number(self, cell: str, column: str, line: int) -> float:
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise SpecificationError(
+                f"{self.path!r}, line {line}, column {column!r}: {cell!r}; features must be finite numbers. Correct"
+                " the cell or remove the line."
+            )
+        return value
+
+    def _read_npz(self, file: Path) -> tuple[NDArray[np.float64], NDArray[np.generic], NDArray[np.generic]]:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                missing = [name for name in ("features", "labels") if name not in archive]
+                if missing:
+                    raise SpecificationError(
+                        f"{self.path!r} has no array {missing[0]!r}; it must hold `features` and `labels`. Save it"
+                        " with numpy.savez(path, features=...,"
+                        " labels=...)."
+                    )
+                features, labels = np.asarray(archive["features"]), np.asarray(archive["labels"])
+                groups = np.asarray(archive["groups"]) if "groups" in archive else np.zeros(len(labels))
+        except SpecificationError:
+            raise
+        except Exception as error:
+            raise SpecificationError(
+                f"{self.path!r} can't be read as .npz ({error}); it must be plain arrays. Save it with numpy.savez."
+            ) from error
+        if features.ndim != 2 or labels.shape != (len(features),) or groups.shape != labels.shape or not features.size:
+            raise SpecificationError(
+                f"{self.path!r}: features {features.shape}, labels {labels.shape}, groups {groups.shape}; these must"
+                " be (samples, features),"
+                " (samples,) and (samples,). Reshape the arrays."
+            )
+        if not np.issubdtype(features.dtype, np.number) or np.iscomplexobj(features):
+            raise SpecificationError(
+                f"{self.path!r}: features are {features.dtype}; they must be real numbers. Save them as float64."
+            )
+        features = features.astype(np.float64)
+        broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if len(broken):
+            raise SpecificationError(
+                f"{self.path!r}, row {broken[0]} of `features` is not finite; features must be finite numbers."
+                " Correct the row or remove it."
+            )
+        return features, labels, groups
+
+
+def _numeric(cells: list[str]) -> list[str | float]:
+    """Cells as numbers where all are numbers, so that 10 sorts after 9."""
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        return list(cells)
