@@ -45,7 +45,7 @@ class Shards:
         parts = split.parts(samples, nodes)
         numbers = np.concatenate(parts)
         features = np.empty((len(numbers), samples.features.shape[1] + bias))
-        np.take(samples.features, numbers, axis=0, out=features[:, : samples.features.shape[1]])
+        np.take(samples.features, numbers, axis=0, out=features[:, : samples.features.shape[1]], mode="clip")
         if bias:
             features[:, -1] = 1.0
         starts = np.concatenate(([0], np.cumsum([len(part) for part in parts])))
@@ -84,6 +84,13 @@ class FiniteSum(Objective):
             yield from _epochs(owned.start, size, length, self.batch, generator)  # never ends
         while True:
             yield generator.integers(owned.start, owned.stop, (length, self.batch), dtype=np.int32)
+
+    @property
+    def drawn(self) -> str:
+        """How the samples of a draw are taken, in words: its variance is that of one sample over `batch`, or less."""
+        if self.sampling == "replacement":
+            return "drawn independently"
+        return "of shuffled passes (no more than drawn independently; given the past they are biased, so A2 holds on average only)"
 
     def variances(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """E|g_i - grad f_i|^2 of a draw with replacement, exactly: points (nodes, dimension) -> (nodes,). Goes through

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,7 +95,7 @@ class SoftmaxRegression(FiniteSum):
         features, targets = self.placed("features", self.shards.features, at), self.placed("targets", self.targets, at)
         weights = self.placed("weights", self.shards.weights, at)
         flat = at.reshape(-1, self.dimension)
-        wrong = [(_probabilities(scores) - targets) * weights[:, None] for scores in self._scores(flat)]
+        wrong = ((_probabilities(scores) - targets) * weights[:, None] for scores in self._scores(flat))
         found = namespace(at).concatenate(
             [(each.swapaxes(1, 2) @ features).reshape(-1, self.dimension) for each in wrong]
         )
@@ -138,11 +139,6 @@ class SoftmaxRegression(FiniteSum):
             "g_j = (p - e_y) (x) a_j; the smaller of two bounds, s_j = p - 1/C about u_j = (1/C - e_y) (x) a_j and"
             " s_j = p - e_y about 0: " + PROOF.format(reach="sqrt(1 - 1/C) or sqrt 2")
         )
-        drawn = (
-            "drawn independently"
-            if self.sampling == "replacement"
-            else "of shuffled passes; given the past such draws are biased"
-        )
         return Constants(
             smoothness=Constant(
                 (0.5 * float(curvatures.max()) + self.regularization) * RAISED,
@@ -154,7 +150,7 @@ class SoftmaxRegression(FiniteSum):
                 self.regularization, "certified", "cross-entropy is convex in W, and the squared norm adds its factor"
             ),
             variance=Constant(
-                one / self.batch, "certified", f"{proof}; largest node, over {self.batch} samples {drawn}"
+                one / self.batch, "certified", f"{proof}; largest node, over {self.batch} samples {self.drawn}"
             ),
             heterogeneity=Constant(
                 heterogeneity, "certified", f"{proof}; the squared norm is common to all nodes and cancels"
@@ -168,13 +164,14 @@ class SoftmaxRegression(FiniteSum):
     def _owned(self) -> list[slice]:
         return [self.shards.of_node(node) for node in range(self.nodes)]
 
-    def _scores(self, flat: Array) -> list[Array]:
+    def _scores(self, flat: Array) -> Iterator[Array]:
         """W a of every sample at points (count, dimension), in pieces (some, samples, classes); each point by
         itself."""
         features = self.placed("features", self.shards.features, flat)
         step = chunk_length(8 * len(self.shards.labels) * self.shards.classes, flat)
         weights = flat.reshape(-1, self.shards.classes, features.shape[1]).swapaxes(1, 2)
-        return [features @ weights[start : start + step] for start in range(0, len(flat), step)]
+        for start in range(0, len(flat), step):
+            yield features @ weights[start : start + step]
 
 
 def _probabilities(scores: Array) -> Array:
