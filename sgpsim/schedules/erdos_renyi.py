@@ -41,7 +41,8 @@ class ErdosRenyiDigraph(Schedule):
     def __post_init__(self) -> None:
         require_count("ErdosRenyiDigraph(size)", self.size)
         require_count("ErdosRenyiDigraph(seed)", self.seed, least=0)
-        if not 0.0 < self.probability <= 1.0:
+        given = self.probability
+        if not isinstance(given, int | float) or not 0.0 < given <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpecificationError(
                 f"ErdosRenyiDigraph(probability) is {self.probability!r}; it must lie above 0 and at most be 1. Give"
                 " one such as 0.3."

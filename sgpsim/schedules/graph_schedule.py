@@ -68,7 +68,7 @@ def frozen_graphs(what: str, graphs: Any) -> tuple[nx.Graph, ...]:
             f"{what} is {graphs!r}; it must be a networkx graph or a sequence of them. Give one such as"
             " nx.cycle_graph(8)."
         )
-    checked = tuple(_checked(f"{what}, number {position}", graph) for position, graph in enumerate(graphs))
+    checked = tuple(_checked(f"{what}, number {position},", graph) for position, graph in enumerate(graphs))
     if not checked:
         raise SpecificationError(
             f"{what} is empty; a schedule needs at least one graph. Give one such as nx.cycle_graph(8)."
@@ -85,18 +85,18 @@ def frozen_graphs(what: str, graphs: Any) -> tuple[nx.Graph, ...]:
 def _checked(what: str, graph: Any) -> nx.Graph:
     if not isinstance(graph, nx.Graph):
         raise SpecificationError(
-            f"{what}, is a {type(graph).__name__}; it must be a networkx Graph or DiGraph. Build one from it first."
+            f"{what} is a {type(graph).__name__}; it must be a networkx Graph or DiGraph. Build one from it first."
         )
     if graph.is_multigraph():
         raise SpecificationError(
-            f"{what}, is a {type(graph).__name__}; which of several edges between two nodes counts is not said."
+            f"{what} is a {type(graph).__name__}; which of several edges between two nodes counts is not said."
             " Convert it with"
             f" nx.{'DiGraph' if graph.is_directed() else 'Graph'}(graph), which keeps one edge per pair."
         )
     if not len(graph) or set(graph) != set(range(len(graph))):
         first = next((node for node in graph if node not in range(len(graph))), None)
         raise SpecificationError(
-            f"{what}, has {len(graph)} nodes, among them {first!r}; nodes must be the numbers 0..n-1, n at least 1."
+            f"{what} has {len(graph)} nodes, among them {first!r}; nodes must be the numbers 0..n-1, n at least 1."
             " Renumber them with nx.convert_node_labels_to_integers(graph)."
         )
     return nx.freeze(graph.copy())

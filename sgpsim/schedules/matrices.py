@@ -93,13 +93,14 @@ def _settle(schedule: Matrices | UncheckedMatrices, what: str) -> None:
 
 
 def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
-    """One matrix or several, as float64 in compressed columns without stored zeros, or SpecificationError; `what` names
-    their origin."""
-    if issparse(matrices) or (isinstance(matrices, np.ndarray) and matrices.ndim < 3):
-        matrices = (matrices,)
+    """One matrix or several, as float64 in compressed columns without stored zeros; `what` names their origin.
+
+    Errors: SpecificationError where one is not square, not finite, not numeric, or of another size.
+    """
     try:
-        given = list(matrices)
-        if given and not issparse(given[0]) and np.ndim(given[0]) == 1:  # one matrix as nested lists
+        alone = isinstance(matrices, np.ndarray) and matrices.ndim < 3
+        given: list[Any] = [matrices] if alone or issparse(matrices) else list(matrices)
+        if given and isinstance(given[0], list | tuple) and np.ndim(given[0]) == 1:  # one matrix as nested lists
             given = [given]
     except (TypeError, ValueError):
         raise SpecificationError(
@@ -109,7 +110,7 @@ def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
     if not given:
         raise SpecificationError(f"{what} is empty; a schedule needs at least one matrix. Give one (n, n) per step.")
     found = tuple(
-        _square(f"{what}, number {step}" if len(given) > 1 else what, matrix) for step, matrix in enumerate(given)
+        _square(f"{what}, number {step}," if len(given) > 1 else what, matrix) for step, matrix in enumerate(given)
     )
     sizes = [matrix.shape[0] for matrix in found]
     if len(set(sizes)) > 1:
@@ -124,11 +125,11 @@ def _square(what: str, matrix: Any) -> csc_array:
         array: Any = matrix if issparse(matrix) else np.asarray(matrix)
         if array.dtype.kind not in "fiub":
             raise SpecificationError(
-                f"{what}, holds entries of type {array.dtype}; shares are real numbers. Convert it to float64."
+                f"{what} holds entries of type {array.dtype}; shares are real numbers. Convert it to float64."
             )
         if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] == 0:
             raise SpecificationError(
-                f"{what}, has shape {tuple(array.shape)}; it must be square, (n, n) with n at least 1: P[receiver,"
+                f"{what} has shape {tuple(array.shape)}; it must be square, (n, n) with n at least 1: P[receiver,"
                 " sender]."
                 " Give one row and one column per node."
             )
@@ -137,14 +138,14 @@ def _square(what: str, matrix: Any) -> csc_array:
         if isinstance(error, SpecificationError):
             raise
         raise SpecificationError(
-            f"{what}, cannot be read as a matrix ({error}). Give rows of equal length that hold numbers."
+            f"{what} cannot be read as a matrix ({error}). Give rows of equal length that hold numbers."
         ) from error
     found.sum_duplicates()
     bad = np.flatnonzero(~np.isfinite(found.data))
     if len(bad):
         receiver, sender = int(found.indices[bad[0]]), int(np.searchsorted(found.indptr, bad[0], side="right") - 1)
         raise SpecificationError(
-            f"{what}, has the entry {found.data[bad[0]]} in row {receiver}, column {sender}; entries must be finite."
+            f"{what} has the entry {found.data[bad[0]]} in row {receiver}, column {sender}; entries must be finite."
             " Replace it by the share that"
             f" node {sender} sends to node {receiver}."
         )

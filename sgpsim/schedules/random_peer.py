@@ -63,8 +63,10 @@ class RandomExponentialPeer(Schedule):
 
 @dataclass(frozen=True)
 class CyclingPeer(Schedule):
-    """Node i sends half of its mass to (i + 1 + k mod (n - 1)) mod n at step k: all others in turn. Doubly stochastic,
-    period n - 1."""
+    """Node i sends half of its mass to (i + 1 + k mod (n - 1)) mod n at step k: all others in turn.
+
+    Doubly stochastic, period n - 1.
+    """
 
     size: int
 

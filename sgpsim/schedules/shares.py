@@ -67,7 +67,7 @@ class Lazy(ShareRule):
     own: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.own < 1.0:
+        if not isinstance(self.own, int | float) or not 0.0 < self.own < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpecificationError(
                 f"Lazy(own) is {self.own!r}; a node must keep a share strictly between 0 and 1. Give one such as 0.5."
             )
