@@ -57,7 +57,7 @@ def ordered_sum(stack: Array) -> Array:
         for value in stack[1:]:
             total = total + value
         return total
-    return stack.sum(0)
+    return np.add.reduce(stack, axis=0) if isinstance(stack, np.ndarray) else stack.sum(0)
 
 
 def ordered_mean(stack: Array) -> Array:

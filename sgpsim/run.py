@@ -6,11 +6,13 @@ still holds all that was computed before, and says in `outcome` and `remarks` wh
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -100,8 +102,12 @@ class Run:
 
 def provenance() -> dict[str, Any]:
     """Versions, commit, machine, threads and date: what one needs to make a run again."""
-    import os
+    return {**_machinery(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
+
+@cache
+def _machinery() -> dict[str, Any]:
+    """What does not change while a process lives; asking for the commit starts another process."""
     versions: dict[str, str] = {}
     for name in ("sgpsim", "numpy", "scipy", "networkx", "simpy", "polars", "torch"):
         try:
@@ -114,7 +120,6 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "threads": os.environ.get("OMP_NUM_THREADS", "unset"),
         "commit": _commit(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

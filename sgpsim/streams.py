@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 1 << 16
@@ -19,9 +21,37 @@ BLOCK_BYTES = 1 << 16
 
 
 def stream(seed: int, purpose: str, node: int = 0) -> np.random.Generator:
-    """The generator at (seed, purpose, node): PCG64 seeded through numpy's SeedSequence, whose spawn key is the address."""
-    key = (zlib.crc32(purpose.encode()), node)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+    """The generator at (seed, purpose, node): a PCG64 whose 256 bits of state are entry `node` of a Philox keyed by (seed, purpose).
+
+    Philox is counter-based, so an entry depends on its number alone; PCG64 is what numpy draws fastest from. Seeding each PCG64 through a SeedSequence
+    of its own would give streams just as good, at fifteen times the cost.
+    """
+    table, place = divmod(node, TABLE)
+    return np.random.Generator(np.random.PCG64(_Words(_table(seed, purpose, table)[place])))
+
+
+TABLE = 256
+"""Streams whose states are cut at a time."""
+
+
+@lru_cache(maxsize=1024)
+def _table(seed: int, purpose: str, table: int) -> NDArray[np.uint64]:
+    """States of the streams of nodes TABLE * table .. + TABLE - 1: (TABLE, 4); one step of Philox's counter makes four words."""
+    philox = np.random.Philox(np.random.SeedSequence(entropy=seed, spawn_key=(zlib.crc32(purpose.encode()),)))
+    philox.advance(TABLE * table)
+    return philox.random_raw(4 * TABLE).reshape(TABLE, 4)
+
+
+class _Words(ISeedSequence):
+    """Hands ready words to a bit generator that asks for a seed."""
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        if n_words != len(self.words) or np.dtype(dtype) != np.uint64:
+            raise ValueError(f"a stream's state is {len(self.words)} words of uint64, not {n_words} of {np.dtype(dtype)}")
+        return self.words
 
 
 def block_length(bytes_each: int, most: int = 512) -> int:

@@ -31,7 +31,11 @@ class _Slot(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all nodes, one edge each if `single`."""
+    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all nodes, one edge each if `single`.
+
+    Where all nodes send equally many messages, `occupancy` and `latency` hold all slots at once, (turns, nodes, 1), and `order` takes (turn, sender) to
+    edges; else they are None.
+    """
 
     free: bool
     senders: NDArray[np.int64]
@@ -40,6 +44,9 @@ class _Plan(NamedTuple):
     receivers: NDArray[np.int64] | None
     single: bool
     messages: int
+    occupancy: Times | None
+    latency: Times | None
+    order: NDArray[np.int64] | None
 
 
 class FleetClock:
@@ -87,8 +94,17 @@ class FleetClock:
         if plan.free:
             self._under_way[step] = self.now[plan.senders]
             return plan.messages
-        arrivals = np.empty((plan.messages, self.shape[1]))
         port = np.maximum(self.now, self.port)
+        if plan.occupancy is not None and plan.latency is not None:
+            turns = np.empty((len(plan.occupancy) + 1, *self.shape))
+            turns[0], turns[1:] = port, plan.occupancy
+            np.add.accumulate(turns, axis=0, out=turns)  # one after the other, as the port does
+            self.port = turns[-1]
+            arrivals = turns[1:] + plan.latency
+            flat = arrivals.reshape(plan.messages, -1)
+            self._under_way[step] = flat if plan.order is None else flat[plan.order]
+            return plan.messages
+        arrivals = np.empty((plan.messages, self.shape[1]))
         for senders, occupancy, latency, edges in plan.slots:
             if senders is None:
                 port = port + occupancy
@@ -164,6 +180,10 @@ class FleetClock:
         counts = np.array([len(senders) for senders in round_.senders])
         receivers = np.flatnonzero(counts)
         starts = np.concatenate(([0], np.cumsum(counts)))[receivers]
+        even = bool(slots) and all(slot.senders is None for slot in slots)
+        order = np.argsort(np.concatenate([slot.edges for slot in slots])) if even else None
+        if order is not None and (order == np.arange(len(order))).all():
+            order = None
         return _Plan(
             all(not slot.occupancy.any() and not slot.latency.any() for slot in slots),
             np.array([sender for senders in round_.senders for sender in senders], dtype=np.int64),
@@ -172,4 +192,7 @@ class FleetClock:
             None if len(receivers) == nodes else receivers,
             bool((counts <= 1).all()),
             len(edges),
+            np.stack([slot.occupancy for slot in slots]) if even else None,
+            np.stack([slot.latency for slot in slots]) if even else None,
+            order,
         )

@@ -39,6 +39,7 @@ class FleetNode(Node):
         self.experiment, self.backend, self.progress = experiment, backend, progress
         self.algorithm, self.objective, self.seeds = experiment.algorithm, experiment.objective, experiment.seeds
         self.shape = (self.size, len(self.seeds), self.objective.dimension)
+        self.flat_shape = (self.shape[0] * self.shape[1], self.shape[2])
         dtype = np.dtype(experiment.dtype)
         cluster = backend.cluster if backend.cluster is not None else Cluster(self.size)
         self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size)
@@ -49,6 +50,8 @@ class FleetNode(Node):
         streams = [self.objective.draws(node, stream(seed, "gradient", node)) for node in range(self.size) for seed in self.seeds]
         self.draws = FleetReader(streams, (self.size * len(self.seeds),))
         self.owners = np.repeat(np.arange(self.size), len(self.seeds))
+        self.watched = backend.monitor != "off"
+        self.message_size, self.measure_every = experiment.message_size, experiment.measure_every
         self.flying = self.algorithm.leaves_in_flight
         self.trace = FleetTrace(self.clock, self.seeds[0], experiment.message_size) if backend.trace and self.timed else None
         self.bytes = 0.0
@@ -95,7 +98,7 @@ class FleetNode(Node):
         return mass
 
     async def gradient(self, at: Array) -> Array:
-        flat = at.reshape(-1, self.shape[2])
+        flat = at.reshape(self.flat_shape)
         found = self.objective.gradients(self.owners, flat, self.draws.take())
         if found.dtype != flat.dtype:
             found = typed_as(found, flat)
@@ -120,7 +123,7 @@ class FleetNode(Node):
                 self.trace.sent(step)
         else:
             messages = sum(len(sent) for sent in self.schedule.round(step).pushes)
-        self.bytes += messages * self.experiment.message_size
+        self.bytes += messages * self.message_size
         kept = KeptShare(self.rounds, step, mass)
         if self.flying:
             self._under_way(step, mass, 1.0)
@@ -152,15 +155,17 @@ class FleetNode(Node):
         if isinstance(mass, KeptShare):
             mass = mass.made()
         self.mass, self.reported = mass, step
-        if move is not None and self.backend.monitor != "off":
-            self.moved = self.moved + self._sum(move)
-            self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move)) if self._looks(step) else self.magnitude_of_moves
         self.since_look += 1
-        if step and self._looks(step):
-            self._look(step, mass)
+        if self.watched:
+            if move is not None:
+                self.moved = self.moved + self._sum(move)
+            if step and step % self.backend.check_every == 0:
+                if move is not None:
+                    self.magnitude_of_moves = self._sum(abs(move))
+                self._look(step, mass)
         if self.kept is not None:
             self._keep(mass, move)
-        if step % self.experiment.measure_every == 0:
+        if step % self.measure_every == 0:
             self._measure(step, mass)
             if self.progress is not None:
                 most = most_steps(self.experiment.budget, self.size) or 0
@@ -201,12 +206,7 @@ class FleetNode(Node):
 
     # -- watching and measuring --------------------------------------------------------------------------------------------------------
 
-    def _looks(self, step: int) -> bool:
-        return step % self.backend.check_every == 0
-
     def _look(self, step: int, mass: Mass) -> None:
-        if self.backend.monitor == "off":
-            return
         held = self._sum(mass.value) + self.flight
         weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + self.flight_weight
         magnitude = 2.0 * (self._sum(abs(mass.value)) + abs(self.monitor.total) + self.magnitude_of_moves + abs(self.moved))
@@ -257,7 +257,7 @@ class FleetNode(Node):
         """The last look and measurement, and the law of the end: nothing is left under way."""
         if self.pushed:
             self.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never taken in")
-        if self.since_look and self.reported > 0:
+        if self.watched and self.since_look and self.reported > 0:
             self._look(self.reported, self.mass)
         if self.measured != self.reported:
             self._measure(self.reported, self.mass)

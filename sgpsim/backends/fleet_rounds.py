@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.sparse._sparsetools import csr_matvecs  # pyright: ignore[reportAttributeAccessIssue]
 
 from sgpsim.mass import Mass
 from sgpsim.schedules.schedule import Round, Schedule
@@ -82,7 +83,7 @@ class FleetRounds:
         phase = self.schedule.phase(step)
         if isinstance(kept, KeptShare):
             if kept.step == step:
-                if mass.weight is self._ones and self._cached(("plain", phase), lambda: self._plain(step)):
+                if mass.weight is self._ones and self._plain(step, phase):
                     return Mass(self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight)
                 return self._both(("mix", phase), lambda: self.schedule.matrix(step), mass)
             own = self.schedule.round(kept.step)
@@ -99,8 +100,18 @@ class FleetRounds:
         return Mass(self._product(name, make, mass.value), self._product((*name, "w"), make, mass.weight))
 
     def _product(self, name: tuple[Any, ...], make: Any, array: Any) -> Any:
-        matrix = self._cached((*name, str(array.dtype)), lambda: self._placed(make(), array))
-        return (matrix @ array.reshape(array.shape[0], -1)).reshape(matrix.shape[0], *array.shape[1:])
+        key = (*name, array.dtype)
+        matrix = self._matrices.get(key)
+        if matrix is None:
+            matrix = self._cached(key, lambda: self._placed(make(), array))
+        rows, columns = matrix.shape
+        if not isinstance(array, np.ndarray):
+            return (matrix @ array.reshape(columns, -1)).reshape(rows, *array.shape[1:])
+        mixed = np.zeros((rows, *array.shape[1:]), array.dtype)
+        array = np.ascontiguousarray(array)
+        # the kernel behind `matrix @ array`: scipy's dispatch around it costs more than the product itself for small fleets
+        csr_matvecs(rows, columns, array.size // columns, matrix.indptr, matrix.indices, matrix.data, array.reshape(-1), mixed.reshape(-1))
+        return mixed
 
     def _placed(self, matrix: csr_array, array: Any) -> Any:
         if isinstance(array, np.ndarray):
@@ -125,10 +136,13 @@ class FleetRounds:
             return shares.astype(self.dtype), shares
         return self._tensor(shares.astype(self.dtype)), self._tensor(shares)
 
-    def _plain(self, step: int) -> bool:
+    def _plain(self, step: int, phase: int) -> bool:
         """Whether every row of the round sums to 1 exactly, in the order in which it is added."""
-        matrix = self.schedule.matrix(step)
-        return bool((matrix @ np.ones(self.schedule.size) == 1.0).all())
+        found = self._matrices.get(("plain", phase))
+        if found is None:
+            sums = self.schedule.matrix(step) @ np.ones(self.schedule.size)
+            found = self._cached(("plain", phase), lambda: bool((sums == 1.0).all()))
+        return found
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         import torch
