@@ -1,0 +1,115 @@
+"""Setting: what a claim is asked about: the rounds, the constants of the objective, the step size, the horizon, the starts, the delays.
+
+The rule: a setting is a value and knows nothing of runs. What is not known of it is None, and a claim that needs it then says `unknown`,
+so the same claims serve a whole experiment and a bare matrix. The constants of contraction are computed once per setting, from its
+matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.objectives.objective import Constant, Constants, Objective
+from sgpsim.schedules.schedule import Schedule
+from theory.chain import Chain
+from theory.connectivity import Windows, windows
+from theory.contraction import Contraction, Profile, contraction, profile
+from theory.delays import augmented
+from theory.timing import Timing
+
+NOTHING_KNOWN = Constants(*(Constant.unknown("no objective was given") for _ in range(5)))
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """title: in words. chain: the rounds. steps: K, the horizon of the claim. step_size: gamma, constant; None where there is none.
+
+    start: X^0, (nodes, dimension). start_loss: f(xbar^0). delayed: the chain with messages under way as further states, where messages
+    are late. sampling: how gradients draw. own_stream: whether schedule and delays are independent of the gradients' draws. dtype: of the
+    run's values. timing: durations, where the claim is about these.
+    """
+
+    title: str
+    chain: Chain
+    steps: int
+    constants: Constants = NOTHING_KNOWN
+    step_size: float | None = None
+    start: NDArray[np.float64] | None = None
+    start_loss: float | None = None
+    delayed: Chain | None = None
+    delay: int = 0
+    sampling: str | None = None
+    own_stream: bool | None = None
+    dtype: str = "float64"
+    timing: Timing | None = None
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        schedule: Schedule,
+        steps: int,
+        objective: Objective | None = None,
+        step_size: float | None = None,
+        start: NDArray[np.float64] | float | None = None,
+        delay: int = 0,
+        dtype: str = "float64",
+    ) -> Setting:
+        """The setting of an experiment; messages arrive exactly `delay` rounds late. Schedules draw from streams of their own."""
+        chain = Chain.of(schedule, steps)
+        bare = cls(title, chain, steps, step_size=step_size, delay=delay, own_stream=True, dtype=dtype)
+        if delay:
+            bare = replace(bare, delayed=augmented(chain, delay))
+        if objective is None:
+            return bare
+        origin = np.asarray(objective.start() if start is None else start, dtype=np.float64)
+        points = np.array(np.broadcast_to(origin, (schedule.size, objective.dimension)))
+        loss = float(np.asarray(objective.loss(points.mean(axis=0))))
+        return replace(bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling)
+
+    @property
+    def nodes(self) -> int:
+        return self.chain.real
+
+    @property
+    def epsilon(self) -> float:
+        """The machine epsilon of the run's type."""
+        return float(np.finfo(self.dtype).eps)
+
+    @property
+    def mixing(self) -> Chain:
+        """The chain that carries the mass: the delayed one where messages are late."""
+        return self.chain if self.delayed is None else self.delayed
+
+    @cached_property
+    def windows(self) -> Windows | None:
+        """B and the diameters, of the rounds without delays."""
+        return windows(self.chain)
+
+    @cached_property
+    def contraction(self) -> Contraction | None:
+        """Lemma A's constants, computed from the products; None where nothing contracts within the horizon."""
+        return contraction(self.mixing, self.steps)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """eps_m, S1 and S2 over the horizon."""
+        return profile(self.mixing, self.steps, self.contraction)
+
+    @property
+    def start_gap(self) -> float | None:
+        """F0 = f(xbar^0) - f*, or an upper bound of it where only a lower bound of f is known."""
+        lowest = self.constants.lowest.value
+        return None if self.start_loss is None or lowest is None else max(0.0, self.start_loss - lowest)
+
+    @property
+    def start_spread(self) -> float | None:
+        """X0 = |X^0|_F^2 / n, or 0 where all nodes start at one point (equal starts contribute nothing: E_{k:0} 1 = 0)."""
+        if self.start is None:
+            return None
+        equal = bool((self.start == self.start[0]).all())
+        return 0.0 if equal else float((self.start**2).sum() / self.nodes)
