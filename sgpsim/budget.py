@@ -1,7 +1,8 @@
 """Budgets: how long a run goes on. Steps per node, gradients in total, simulated seconds, or until a loss is reached.
 
-The rule: a budget is a value that says when no further step may begin; nodes that have begun a step end it, and all messages are taken in, so
-that a run never stops with mass in flight. A limit in time works on the step: the last step is the last that any node began before the limit.
+The rule: a budget is a value that says when no further step may begin; nodes that have begun a step end it, and all
+messages are taken in, so that a run never stops with mass in flight. A limit in time works on the step: the last step
+is the last that any node began before the limit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Steps:
 
 @dataclass(frozen=True)
 class Gradients:
-    """All nodes together take `total` gradients: total // nodes steps each where nodes run in step, whoever is free first where they don't."""
+    """All nodes together take `total` gradients: total // nodes steps each where nodes run in step, whoever is free
+    first where they don't."""
 
     total: int
 

@@ -1,7 +1,8 @@
 """What can go wrong, as classes: one for bad input, one for each way a run can end badly.
 
-The rule: a message gives the value, the rule it breaks and the cure, in one sentence that a person can act on. `SpecificationError` arises when
-an object is built, before anything was computed (the command line turns it into exit code 2); the others arise while something runs.
+The rule: a message gives the value, the rule it breaks and the cure, in one sentence that a person can act on.
+`SpecificationError` arises when an object is built, before anything was computed (the command line turns it into exit
+code 2); the others arise while something runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ class SpecificationError(ValueError):
 
 
 class Deadlock(RuntimeError):
-    """Every node waits, and no event is left that could end the waiting. The message says who waits for whom at which step."""
+    """Every node waits, and no event is left that could end the waiting. The message says who waits for whom at which
+    step."""
 
 
 class MassLeak(RuntimeError):
@@ -36,7 +38,9 @@ def require_positive(what: str, value: float) -> None:
 def require_count(what: str, value: int, least: int = 1) -> None:
     """Raise unless `value` is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(f"{what} is {value!r}; it must be a whole number of at least {least}. Give one such as {max(least, 1)}.")
+        raise SpecificationError(
+            f"{what} is {value!r}; it must be a whole number of at least {least}. Give one such as {max(least, 1)}."
+        )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,7 +1,8 @@
 """Experiment: what is computed, as one frozen value. Where and when it runs is the backend's matter.
 
-The rule: an experiment that exists can run. Everything that could make it fail half-way for a reason known beforehand (sizes that differ, shares
-that lose mass, a method that the schedule cannot carry) is refused here, with the value, the rule and the cure.
+The rule: an experiment that exists can run. Everything that could make it fail half-way for a reason known beforehand
+(sizes that differ, shares that lose mass, a method that the schedule cannot carry) is refused here, with the value, the
+rule and the cure.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from sgpsim.schedules.validation import require_valid
 
 @dataclass(frozen=True)
 class Experiment:
-    """algorithm: the method. objective: the functions f_i. schedule: who pushes to whom. budget: how long. seeds: one independent run each.
+    """algorithm: the method. objective: the functions f_i. schedule: who pushes to whom. budget: how long. seeds: one
+    independent run each.
 
-    start: None (the objective's own start), one number, a point (dimension,), or a point per node (nodes, dimension). message_bytes: size of one
-    message as the network sees it (None: that of the numerics, value and weight). measure_every: steps between measurements. dtype: of values.
+    start: None (the objective's own start), one number, a point (dimension,), or a point per node (nodes, dimension).
+    message_bytes: size of one message as the network sees it (None: that of the numerics, value and weight).
+    measure_every: steps between measurements. dtype: of values.
     """
 
     algorithm: Algorithm
@@ -43,21 +46,27 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.schedule.size != self.objective.nodes:
             raise SpecificationError(
-                f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of {self.objective.nodes} nodes; both must be equal."
+                f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of"
+                f" {self.objective.nodes} nodes; both must be equal."
                 f" Give size={self.objective.nodes}, or an objective of {self.schedule.size} nodes."
             )
         if isinstance(self.seeds, int):
             object.__setattr__(self, "seeds", (self.seeds,))
         object.__setattr__(self, "seeds", tuple(self.seeds))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise SpecificationError(f"Experiment(seeds) is {self.seeds!r}; seeds must be at least one, all different. Give such as (0, 1, 2).")
+            raise SpecificationError(
+                f"Experiment(seeds) is {self.seeds!r}; seeds must be at least one, all different. Give such as (0, 1,"
+                " 2)."
+            )
         for seed in self.seeds:
             require_count("Experiment(seeds): each seed", seed, least=0)
         require_count("Experiment(measure_every)", self.measure_every)
         if self.message_bytes is not None:
             require_positive("Experiment(message_bytes)", self.message_bytes)
         if self.dtype not in ("float64", "float32"):
-            raise SpecificationError(f"Experiment(dtype) is {self.dtype!r}; it must be 'float64' or 'float32'. Give one of these.")
+            raise SpecificationError(
+                f"Experiment(dtype) is {self.dtype!r}; it must be 'float64' or 'float32'. Give one of these."
+            )
         descent = getattr(self.algorithm, "descent", None)
         if isinstance(descent, Descent):
             descent.step_size.check(self.nodes, most_steps(self.budget, self.nodes))
@@ -85,14 +94,19 @@ class Experiment:
         given = np.asarray(self.objective.start() if self.start is None else self.start, dtype=np.float64)
         if given.shape not in ((), shape[1:], shape):
             raise SpecificationError(
-                f"Experiment(start) has shape {given.shape}; it must be a number, a point {shape[1:]}, or a point per node {shape}. Give one of these."
+                f"Experiment(start) has shape {given.shape}; it must be a number, a point {shape[1:]}, or a point per"
+                f" node {shape}. Give one of these."
             )
         if not np.isfinite(given).all():
-            raise SpecificationError("Experiment(start) has entries that are not finite; a run must start somewhere. Give finite numbers.")
+            raise SpecificationError(
+                "Experiment(start) has entries that are not finite; a run must start somewhere. Give finite numbers."
+            )
         return np.array(np.broadcast_to(given, shape), dtype=self.dtype)
 
 
-def _as_tuples(start: Sequence[float] | Sequence[Sequence[float]] | NDArray[np.float64]) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
+def _as_tuples(
+    start: Sequence[float] | Sequence[Sequence[float]] | NDArray[np.float64],
+) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
     """Arrays and lists as nested tuples, so that experiments compare and hash by value."""
     listed = np.asarray(start, dtype=np.float64)
     if listed.ndim == 2:

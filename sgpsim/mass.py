@@ -1,9 +1,10 @@
 """Mass: what push-sum moves, a numerator with its weight.
 
-The rule: mass is only ever split and added, so the sums of values and of weights over all nodes and messages stay what they were; only a
-gradient step (`shifted`) changes the sum of values. One node holds a vector (dimension,) and a float; a whole fleet holds arrays shaped
-(nodes, seeds, dimension) and (nodes, 1, 1), and the same expressions act on both. Weights and shares are float64 always; they are rounded to
-the value's type only where they meet a value, so that a float32 run is a float32 run.
+The rule: mass is only ever split and added, so the sums of values and of weights over all nodes and messages stay what
+they were; only a gradient step (`shifted`) changes the sum of values. One node holds a vector (dimension,) and a float;
+a whole fleet holds arrays shaped (nodes, seeds, dimension) and (nodes, 1, 1), and the same expressions act on both.
+Weights and shares are float64 always; they are rounded to the value's type only where they meet a value, so that a
+float32 run is a float32 run.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ Array: TypeAlias = Any
 
 
 def typed_as(factor: Any, value: Array) -> Any:
-    """`factor` (a float, or a float64 array or tensor) rounded to the type of `value`; Python floats are weak already."""
+    """`factor` (a float, or a float64 array or tensor) rounded to the type of `value`; Python floats are weak
+    already."""
     if isinstance(factor, float):
         return factor
-    return factor.astype(value.dtype, copy=False) if isinstance(factor, np.ndarray | np.generic) else factor.to(value.dtype)
+    return (
+        factor.astype(value.dtype, copy=False)
+        if isinstance(factor, np.ndarray | np.generic)
+        else factor.to(value.dtype)
+    )
 
 
 class Mass(NamedTuple):

@@ -1,8 +1,9 @@
 """Metrics: what is measured of a run, as tidy rows (seed, cut, step, node, time, metric, value).
 
-The rule: xbar is the mean of all mass, under way included: xbar = (1/n)(sum_i x_i + in flight), which is the w-weighted mean of the z_i. A `step` cut
-looks at every node after the same number of steps, its time is when the last node got there; a `time` cut looks at all nodes at one instant, its
-step is the number of gradients so far over n. Rows of a node's own carry its number, rows of the whole fleet carry -1.
+The rule: xbar is the mean of all mass, under way included: xbar = (1/n)(sum_i x_i + in flight), which is the w-weighted
+mean of the z_i. A `step` cut looks at every node after the same number of steps, its time is when the last node got
+there; a `time` cut looks at all nodes at one instant, its step is the number of gradients so far over n. Rows of a
+node's own carry its number, rows of the whole fleet carry -1.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Measurements:
         defects: NDArray[np.float64],
         sent: NDArray[np.float64],
     ) -> None:
-        """One cut of all seeds. times, defects, sent: (seeds,); average: (seeds, dimension); points z: (nodes, seeds, dimension)."""
+        """One cut of all seeds. times, defects, sent: (seeds,); average: (seeds, dimension); points z: (nodes, seeds,
+        dimension)."""
         average64 = np.asarray(average, dtype=np.float64)
         with np.errstate(all="ignore"):
             distances = np.linalg.norm(np.asarray(points, dtype=np.float64) - average64, axis=-1)
@@ -74,7 +76,9 @@ class Measurements:
             if accuracy is not None:
                 found["accuracy"] = accuracy
         for metric, values in found.items():
-            for seed, time, value in zip(self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True):
+            for seed, time, value in zip(
+                self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True
+            ):
                 self.rows.append((seed, cut, step, -1, time, metric, value))
 
     def note(self, seed: int, step: int, node: int, time: float, metric: str, value: float) -> None:

@@ -1,8 +1,9 @@
 """Node: what an algorithm may ask of its machine.
 
-The rule: `await` marks exactly the calls that may wait (they return an awaitable); a plain call never does. An algorithm sees neither clock nor socket nor graph library, so
-one text runs on a simulated machine, on a real process, and on the whole fleet at once, where `rank` is None and every array has leading axes
-(nodes, seeds). Between two awaits nothing else happens on the node: such a piece of text is atomic.
+The rule: `await` marks exactly the calls that may wait (they return an awaitable); a plain call never does. An
+algorithm sees neither clock nor socket nor graph library, so one text runs on a simulated machine, on a real process,
+and on the whole fleet at once, where `rank` is None and every array has leading axes (nodes, seeds). Between two awaits
+nothing else happens on the node: such a piece of text is atomic.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Letter(NamedTuple):
 class Node(ABC):
     """One machine of the fleet (or the fleet as one machine), as the algorithm's text sees it.
 
-    rank: 0..size-1 (None for the fleet). size: number of nodes. schedule: who pushes how much to whom. dimension: length of a point.
+    rank: 0..size-1 (None for the fleet). size: number of nodes. schedule: who pushes how much to whom. dimension:
+    length of a point.
     """
 
     rank: int | None
@@ -45,19 +47,23 @@ class Node(ABC):
 
     @abstractmethod
     def gradient(self, at: Array) -> Awaitable[Array]:
-        """A stochastic gradient of this node's own function at `at`, with the next draw of its stream. Takes the node's compute time."""
+        """A stochastic gradient of this node's own function at `at`, with the next draw of its stream. Takes the node's
+        compute time."""
 
     @abstractmethod
     def scatter(self, step: int, mass: Mass) -> Mass:
-        """Push every share of `mass` that the schedule's round `step` asks for, without waiting; the own share is returned, not sent."""
+        """Push every share of `mass` that the schedule's round `step` asks for, without waiting; the own share is
+        returned, not sent."""
 
     @abstractmethod
     def gather(self, step: int, kept: Mass) -> Awaitable[Mass]:
-        """`kept` plus the messages of round `step`, added by ascending sender; waits for all of them. `step` may lie back."""
+        """`kept` plus the messages of round `step`, added by ascending sender; waits for all of them. `step` may lie
+        back."""
 
     @abstractmethod
     def catch_up(self, step: int, kept: Mass) -> Awaitable[Mass]:
-        """`kept` plus whatever has arrived strictly before now, ordered by (sender, sequence); waits only for messages of rounds up to `step`.
+        """`kept` plus whatever has arrived strictly before now, ordered by (sender, sequence); waits only for messages
+        of rounds up to `step`.
 
         What it takes in depends on timing, so methods that use it have the same numbers only on the same clock.
         """
@@ -68,7 +74,8 @@ class Node(ABC):
 
     @abstractmethod
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
-        """Tell what the node holds after `step` steps and what it added since its last report (None: nothing). Watched for lost mass."""
+        """Tell what the node holds after `step` steps and what it added since its last report (None: nothing). Watched
+        for lost mass."""
 
     @abstractmethod
     def note(self, metric: str, value: float) -> None:
@@ -88,7 +95,8 @@ class Node(ABC):
 
     @abstractmethod
     def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
-        """Messages on `channel` as they arrive, from any of `senders`, by (arrival, sender); ends when all of these said farewell."""
+        """Messages on `channel` as they arrive, from any of `senders`, by (arrival, sender); ends when all of these
+        said farewell."""
 
     @abstractmethod
     def farewell(self, to: int, channel: str) -> None:

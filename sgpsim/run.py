@@ -1,7 +1,8 @@
 """Run: what came out of an experiment on a backend, as one value that studies, theorems and reports read.
 
-The rule: a run is complete in itself (it carries its experiment) and holds nothing of the machinery that made it. A run that diverged or leaked
-still holds all that was computed before, and says in `outcome` and `remarks` what happened where.
+The rule: a run is complete in itself (it carries its experiment) and holds nothing of the machinery that made it. A run
+that diverged or leaked still holds all that was computed before, and says in `outcome` and `remarks` what happened
+where.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ Outcome = Literal["finished", "diverged", "leaked"]
 class Trajectory(NamedTuple):
     """Everything a run went through, for checks of theory; kept on request.
 
-    values: (cuts, nodes, seeds, dimension), cut k after k steps (one more after a drain). weights: (cuts, nodes). gradients, moves: (cuts - 1, nodes,
-    seeds, dimension), as returned by `gradient` and reported by the method. flight_values: (cuts, seeds, dimension) and flight_weights: (cuts,), mass
-    under way. clocks: (cuts, nodes, seeds), seconds.
+    values: (cuts, nodes, seeds, dimension), cut k after k steps (one more after a drain). weights: (cuts, nodes).
+    gradients, moves: (cuts - 1, nodes, seeds, dimension), as returned by `gradient` and reported by the method.
+    flight_values: (cuts, seeds, dimension) and flight_weights: (cuts,), mass under way. clocks: (cuts, nodes, seeds),
+    seconds.
     """
 
     values: NDArray[np.float64]
@@ -46,7 +48,8 @@ class Trajectory(NamedTuple):
 
 
 class Final(NamedTuple):
-    """Where a run ended. values: (nodes, seeds, dimension), weights: (nodes, seeds), clocks: (nodes, seeds) in seconds."""
+    """Where a run ended. values: (nodes, seeds, dimension), weights: (nodes, seeds), clocks: (nodes, seeds) in
+    seconds."""
 
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -60,10 +63,12 @@ class Final(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """experiment: what was computed. backend: on what, in words. metrics: tidy table (see sgpsim.metrics). final: where the nodes ended.
+    """experiment: what was computed. backend: on what, in words. metrics: tidy table (see sgpsim.metrics). final: where
+    the nodes ended.
 
-    outcome: finished, diverged (numbers left the floating-point range), or leaked (the monitor found mass lost). remarks: what happened where.
-    statistics: counts of the machinery (events, mean gradient batch). provenance: versions, machine, date.
+    outcome: finished, diverged (numbers left the floating-point range), or leaked (the monitor found mass lost).
+    remarks: what happened where. statistics: counts of the machinery (events, mean gradient batch). provenance:
+    versions, machine, date.
     """
 
     experiment: Experiment
@@ -78,7 +83,8 @@ class Run:
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def curve(self, metric: str, cut: str | None = None) -> pl.DataFrame:
-        """Columns (seed, step, time, value) of one fleet-wide metric, over the given cut, else over the cut that the run measured."""
+        """Columns (seed, step, time, value) of one fleet-wide metric, over the given cut, else over the cut that the
+        run measured."""
         rows = self.metrics.filter((pl.col("metric") == metric) & (pl.col("node") == -1))
         if rows.is_empty():
             known = sorted(self.metrics["metric"].unique().to_list())
@@ -127,7 +133,12 @@ def _commit() -> str:
     """The commit of the checkout that sgpsim is imported from; `unknown` outside one."""
     try:
         told = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -1,8 +1,9 @@
 """Streams: every random number has an address (seed, purpose, node), and nothing draws from a global generator.
 
-The rule: what a stream yields depends on its address alone, never on the order of events, the backend or the other streams, so algorithms are
-compared under common random numbers and a run repeats itself. Streams are read in blocks whose length is fixed by who is read (an objective,
-a compute time), so all backends cut them alike. Bits are promised per numpy version.
+The rule: what a stream yields depends on its address alone, never on the order of events, the backend or the other
+streams, so algorithms are compared under common random numbers and a run repeats itself. Streams are read in blocks
+whose length is fixed by who is read (an objective, a compute time), so all backends cut them alike. Bits are promised
+per numpy version.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ BLOCK_BYTES = 1 << 16
 
 
 def stream(seed: int, purpose: str, node: int = 0) -> np.random.Generator:
-    """The generator at (seed, purpose, node): a PCG64 whose 256 bits of state are entry `node` of a Philox keyed by (seed, purpose).
+    """The generator at (seed, purpose, node): a PCG64 whose 256 bits of state are entry `node` of a Philox keyed by
+    (seed, purpose).
 
-    Philox is counter-based, so an entry depends on its number alone; PCG64 is what numpy draws fastest from. Seeding each PCG64 through a SeedSequence
-    of its own would give streams just as good, at fifteen times the cost.
+    Philox is counter-based, so an entry depends on its number alone; PCG64 is what numpy draws fastest from. Seeding
+    each PCG64 through a SeedSequence of its own would give streams just as good, at fifteen times the cost.
     """
     table, place = divmod(node, TABLE)
-    return np.random.Generator(np.random.PCG64(_Words(_table(seed, purpose, table)[place])))
+    words: Any = _Words(_table(seed, purpose, table)[place])
+    return np.random.Generator(np.random.PCG64(words))
 
 
 TABLE = 256
@@ -36,7 +39,8 @@ TABLE = 256
 
 @lru_cache(maxsize=1024)
 def _table(seed: int, purpose: str, table: int) -> NDArray[np.uint64]:
-    """States of the streams of nodes TABLE * table .. + TABLE - 1: (TABLE, 4); one step of Philox's counter makes four words."""
+    """States of the streams of nodes TABLE * table .. + TABLE - 1: (TABLE, 4); one step of Philox's counter makes four
+    words."""
     philox = np.random.Philox(np.random.SeedSequence(entropy=seed, spawn_key=(zlib.crc32(purpose.encode()),)))
     philox.advance(TABLE * table)
     return philox.random_raw(4 * TABLE).reshape(TABLE, 4)
@@ -50,7 +54,9 @@ class _Words(ISeedSequence):
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
         if n_words != len(self.words) or np.dtype(dtype) != np.uint64:
-            raise ValueError(f"a stream's state is {len(self.words)} words of uint64, not {n_words} of {np.dtype(dtype)}")
+            raise ValueError(
+                f"a stream's state is {len(self.words)} words of uint64, not {n_words} of {np.dtype(dtype)}"
+            )
         return self.words
 
 
@@ -81,7 +87,8 @@ class Reader:
 
 
 class FleetReader:
-    """Takes the streams of a whole fleet one row at a time: row k of every stream, stacked on the leading axes (nodes, seeds)."""
+    """Takes the streams of a whole fleet one row at a time: row k of every stream, stacked on the leading axes (nodes,
+    seeds)."""
 
     __slots__ = ("_block", "_length", "_next", "_shape", "_streams")
 

@@ -1,7 +1,8 @@
 """Trace: what every node did when, and when every message was on its way.
 
-The rule: one span per activity and lane, spans of one lane never overlap; times are seconds of the run's own clock (simulated, or real since the
-start). Both tables are tidy, so any viewer can be fed from them: `chrome` writes the JSON that Perfetto opens.
+The rule: one span per activity and lane, spans of one lane never overlap; times are seconds of the run's own clock
+(simulated, or real since the start). Both tables are tidy, so any viewer can be fed from them: `chrome` writes the JSON
+that Perfetto opens.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Any
 import polars as pl
 
 LANES = ("compute", "send", "receive", "wait")
-SPAN_SCHEMA = {"seed": pl.Int64, "node": pl.Int32, "lane": pl.String, "name": pl.String, "step": pl.Int64, "start": pl.Float64, "end": pl.Float64}
+SPAN_SCHEMA = {
+    "seed": pl.Int64,
+    "node": pl.Int32,
+    "lane": pl.String,
+    "name": pl.String,
+    "step": pl.Int64,
+    "start": pl.Float64,
+    "end": pl.Float64,
+}
 MESSAGE_SCHEMA = {
     "seed": pl.Int64,
     "sender": pl.Int32,
@@ -31,8 +40,8 @@ MESSAGE_SCHEMA = {
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """spans: (seed, node, lane, name, step, start, end), seconds. messages: (seed, sender, receiver, channel, step, begin, end, arrival, bytes);
-    begin to end is the time on the sender's port."""
+    """spans: (seed, node, lane, name, step, start, end), seconds. messages: (seed, sender, receiver, channel, step,
+    begin, end, arrival, bytes); begin to end is the time on the sender's port."""
 
     spans: pl.DataFrame
     messages: pl.DataFrame
@@ -49,7 +58,10 @@ class TraceBuilder:
     def build(self) -> Trace:
         spans = [(self.seed, *row) for row in self.spans]
         messages = [(self.seed, *row) for row in self.messages]
-        return Trace(pl.DataFrame(spans, schema=SPAN_SCHEMA, orient="row"), pl.DataFrame(messages, schema=MESSAGE_SCHEMA, orient="row"))
+        return Trace(
+            pl.DataFrame(spans, schema=SPAN_SCHEMA, orient="row"),
+            pl.DataFrame(messages, schema=MESSAGE_SCHEMA, orient="row"),
+        )
 
 
 def joined(traces: list[Trace]) -> Trace | None:
@@ -60,13 +72,16 @@ def joined(traces: list[Trace]) -> Trace | None:
 
 
 def chrome_events(trace: Trace, seed: int | None = None) -> Iterator[dict[str, Any]]:
-    """Chrome trace events of one seed (the first by default): a process per node, lanes as threads, flow arrows from send to receive. Times in us."""
+    """Chrome trace events of one seed (the first by default): a process per node, lanes as threads, flow arrows from
+    send to receive. Times in us."""
     seeds = trace.spans["seed"].unique().sort()
     chosen = seed if seed is not None else (int(seeds[0]) if len(seeds) else 0)
     spans = trace.spans.filter(pl.col("seed") == chosen)
     messages = trace.messages.filter(pl.col("seed") == chosen)
     lanes = {lane: number for number, lane in enumerate(LANES)}
-    for node in sorted(set(spans["node"].to_list()) | set(messages["sender"].to_list()) | set(messages["receiver"].to_list())):
+    for node in sorted(
+        set(spans["node"].to_list()) | set(messages["sender"].to_list()) | set(messages["receiver"].to_list())
+    ):
         yield {"ph": "M", "name": "process_name", "pid": node, "args": {"name": f"node {node}"}}
         yield {"ph": "M", "name": "process_sort_index", "pid": node, "args": {"sort_index": node}}
         for lane, number in lanes.items():
@@ -77,7 +92,10 @@ def chrome_events(trace: Trace, seed: int | None = None) -> Iterator[dict[str, A
             "ts": row["start"] * 1e6, "dur": (row["end"] - row["start"]) * 1e6, "args": {"step": row["step"]},
         }  # fmt: skip
     for number, row in enumerate(messages.iter_rows(named=True)):
-        name, args = f"{row['channel']} {row['step']}", {"bytes": row["bytes"], "to": row["receiver"], "from": row["sender"]}
+        name, args = (
+            f"{row['channel']} {row['step']}",
+            {"bytes": row["bytes"], "to": row["receiver"], "from": row["sender"]},
+        )
         sent = {"cat": "message", "name": name, "pid": row["sender"], "tid": lanes["send"]}
         taken = {"cat": "message", "name": name, "pid": row["receiver"], "tid": lanes["receive"]}
         begin, end, arrival = row["begin"] * 1e6, row["end"] * 1e6, row["arrival"] * 1e6
@@ -91,5 +109,7 @@ def write_chrome(trace: Trace, path: Path, seed: int | None = None) -> None:
     """Write the Chrome trace JSON of one seed to `path`."""
     with path.open("w") as file:
         file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
-        file.writelines((",\n" if number else "") + json.dumps(event) for number, event in enumerate(chrome_events(trace, seed)))
+        file.writelines(
+            (",\n" if number else "") + json.dumps(event) for number, event in enumerate(chrome_events(trace, seed))
+        )
         file.write("\n]}\n")

@@ -1,9 +1,10 @@
 """AD-PSGD: nodes of one colour ask a random neighbour of the other colour to average, nobody waits for the slowest.
 
-Active nodes compute a gradient and exchange with one random passive neighbour at the same time, then apply the gradient; passive nodes compute
-and apply gradients at their own pace and answer whoever asks at once. An answer is one piece without waiting, so averaging is atomic; requests
-go from active to passive only, so no cycle of waiting can arise. Each side sends half of its mass, which makes the exchange a plain average and
-keeps the laws of mass as they are.
+Active nodes compute a gradient and exchange with one random passive neighbour at the same time, then apply the
+gradient; passive nodes compute and apply gradients at their own pace and answer whoever asks at once. An answer is one
+piece without waiting, so averaging is atomic; requests go from active to passive only, so no cycle of waiting can
+arise. Each side sends half of its mass, which makes the exchange a plain average and keeps the laws of mass as they
+are.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class _Held:
 
 @dataclass(frozen=True)
 class ADPSGD(Algorithm):
-    """x_i, x_j <- (x_i + x_j) / 2 for a random edge, and x_i <- x_i - gamma g(x_i as it was when the gradient began) (Lian et al. 2018, Algorithm 1).
+    """x_i, x_j <- (x_i + x_j) / 2 for a random edge, and x_i <- x_i - gamma g(x_i as it was when the gradient began)
+    (Lian et al. 2018, Algorithm 1).
 
-    The staleness of a gradient, noted per step, is the number of averagings that changed the node between its beginning and its use.
+    The staleness of a gradient, noted per step, is the number of averagings that changed the node between its beginning
+    and its use.
     """
 
     descent: Descent = SGD()
@@ -112,4 +115,6 @@ class ADPSGD(Algorithm):
         two_colours("ADPSGD", schedule)
         lonely = [node for node, others in enumerate(union_neighbours(schedule)) if not others]
         if lonely:
-            raise SpecificationError(f"ADPSGD: node {lonely[0]} has no neighbour to average with. Give a schedule that connects all nodes.")
+            raise SpecificationError(
+                f"ADPSGD: node {lonely[0]} has no neighbour to average with. Give a schedule that connects all nodes."
+            )

@@ -1,7 +1,9 @@
-"""Algorithm: one coroutine that reads like the paper's listing, and the declarations by which backends and checks know what it is.
+"""Algorithm: one coroutine that reads like the paper's listing, and the declarations by which backends and checks know
+what it is.
 
-The rule: an algorithm is a frozen value; all that changes while it runs lives in the coroutine's own variables. It names no clock, no graph
-library and no array library. What it declares (weights, mass in flight, dependence on timing) is tested, not trusted.
+The rule: an algorithm is a frozen value; all that changes while it runs lives in the coroutine's own variables. It
+names no clock, no graph library and no array library. What it declares (weights, mass in flight, dependence on timing)
+is tested, not trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ class Algorithm(ABC):
 
     @abstractmethod
     async def run(self, node: Node) -> None:
-        """The method at one node, from `begin` to the last `report`. Everything sent must have been taken in when it returns."""
+        """The method at one node, from `begin` to the last `report`. Everything sent must have been taken in when it
+        returns."""
 
     @property
     @abstractmethod
@@ -41,7 +44,8 @@ class Algorithm(ABC):
 
     @property
     def in_step(self) -> bool:
-        """Whether all nodes take the same number of steps. If not, budgets count gradients of all nodes together, and curves run over time."""
+        """Whether all nodes take the same number of steps. If not, budgets count gradients of all nodes together, and
+        curves run over time."""
         return True
 
     def check(self, schedule: Schedule) -> None:

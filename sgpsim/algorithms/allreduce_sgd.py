@@ -12,7 +12,8 @@ from sgpsim.node import Node
 
 @dataclass(frozen=True)
 class AllReduceSGD(Algorithm):
-    """x^{k+1} = x^k - gamma_k (1/n) sum_i g_i(x^k): parallel SGD with a collective mean (Goyal et al. 2017, section 2)."""
+    """x^{k+1} = x^k - gamma_k (1/n) sum_i g_i(x^k): parallel SGD with a collective mean (Goyal et al. 2017, section
+    2)."""
 
     descent: Descent = SGD()
 

@@ -1,8 +1,9 @@
 """D-PSGD: neighbours average over an undirected graph while each computes its gradient.
 
-Two placements of the gradient exist under this name, and they are not the same iteration. `combine-then-adapt` is the one that Lian et al.
-print: X <- X W - gamma G(X), the gradient is not mixed and its computation hides the exchange. `adapt-then-combine` steps first and mixes the
-result: X <- (X - gamma G(X)) W, which is SGP on a doubly stochastic matrix.
+Two placements of the gradient exist under this name, and they are not the same iteration. `combine-then-adapt` is the
+one that Lian et al. print: X <- X W - gamma G(X), the gradient is not mixed and its computation hides the exchange.
+`adapt-then-combine` steps first and mixes the result: X <- (X - gamma G(X)) W, which is SGP on a doubly stochastic
+matrix.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from sgpsim.schedules.schedule import Schedule
 
 @dataclass(frozen=True)
 class DPSGD(Algorithm):
-    """X^{k+1} = W X^k - gamma_k G(X^k) (Lian et al. 2017, Algorithm 1), or W (X^k - gamma_k G(X^k)) with order="adapt-then-combine".
+    """X^{k+1} = W X^k - gamma_k G(X^k) (Lian et al. 2017, Algorithm 1), or W (X^k - gamma_k G(X^k)) with
+    order="adapt-then-combine".
 
     W must be symmetric and doubly stochastic; no weight is needed, and gradients are taken at x.
     """
@@ -31,7 +33,10 @@ class DPSGD(Algorithm):
 
     def __post_init__(self) -> None:
         if self.order not in ("combine-then-adapt", "adapt-then-combine"):
-            raise SpecificationError(f"DPSGD(order) is {self.order!r}; it must be 'combine-then-adapt' or 'adapt-then-combine'. Give one of these.")
+            raise SpecificationError(
+                f"DPSGD(order) is {self.order!r}; it must be 'combine-then-adapt' or 'adapt-then-combine'. Give one of"
+                " these."
+            )
 
     async def run(self, node: Node) -> None:
         mass = node.begin()

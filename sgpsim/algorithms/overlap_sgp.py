@@ -1,7 +1,8 @@
 """Overlap SGP: messages travel while the next gradients are computed, and are mixed in up to tau steps late.
 
-How often a node sends (`every`) and how late a message may be mixed in (`delay`) are two parameters. Messages are mixed either exactly `delay`
-rounds late, which gives the same numbers on any machine, or as they arrive, as in the paper, waiting only for those that would become later.
+How often a node sends (`every`) and how late a message may be mixed in (`delay`) are two parameters. Messages are mixed
+either exactly `delay` rounds late, which gives the same numbers on any machine, or as they arrive, as in the paper,
+waiting only for those that would become later.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from sgpsim.node import Node
 
 @dataclass(frozen=True)
 class OverlapSGP(Algorithm):
-    """tau-overlap SGP (Assran et al. 2019, Algorithm 2, recalled; its send and block rules are those of the authors' description).
+    """tau-overlap SGP (Assran et al. 2019, Algorithm 2, recalled; its send and block rules are those of the authors'
+    description).
 
-    delay: tau, in steps; 0 is SGP to the bit. every: s, a round is sent after each s-th gradient step, so round r leaves after step s (r + 1) - 1.
-    mixing: "exact" takes a round in exactly `delay` steps after it was sent, "arrival" takes in whatever has come and waits only for messages
-    that would become older than `delay` steps. biased: the ablation that ignores the push-sum weight, so gradients are taken at x instead of
-    x / w while part of the mass is under way.
+    delay: tau, in steps; 0 is SGP to the bit. every: s, a round is sent after each s-th gradient step, so round r
+    leaves after step s (r + 1) - 1. mixing: "exact" takes a round in exactly `delay` steps after it was sent, "arrival"
+    takes in whatever has come and waits only for messages that would become older than `delay` steps. biased: the
+    ablation that ignores the push-sum weight, so gradients are taken at x instead of x / w while part of the mass is
+    under way.
     """
 
     descent: Descent = SGD()
@@ -36,7 +39,9 @@ class OverlapSGP(Algorithm):
         require_count("OverlapSGP(delay)", self.delay, least=0)
         require_count("OverlapSGP(every)", self.every)
         if self.mixing not in ("exact", "arrival"):
-            raise SpecificationError(f"OverlapSGP(mixing) is {self.mixing!r}; it must be 'exact' or 'arrival'. Give one of these.")
+            raise SpecificationError(
+                f"OverlapSGP(mixing) is {self.mixing!r}; it must be 'exact' or 'arrival'. Give one of these."
+            )
 
     async def run(self, node: Node) -> None:
         take = node.gather if self.mixing == "exact" else node.catch_up

@@ -10,7 +10,8 @@ from sgpsim.node import Node
 
 @dataclass(frozen=True)
 class PushSum(Algorithm):
-    """X <- P X, w <- P w, z = x / w (Kempe, Dobra and Gehrke 2003, protocol Push-Sum; Assran et al. 2019, section 2)."""
+    """X <- P X, w <- P w, z = x / w (Kempe, Dobra and Gehrke 2003, protocol Push-Sum; Assran et al. 2019, section
+    2)."""
 
     async def run(self, node: Node) -> None:
         mass = node.begin()

@@ -14,7 +14,8 @@ from sgpsim.node import Node
 class SGP(Algorithm):
     """X^{k+1} = P^k (X^k - gamma_k G(Z^k)), w^{k+1} = P^k w^k, Z = diag(w)^{-1} X (Assran et al. 2019, Algorithm 1).
 
-    The gradient is taken at the de-biased z = x / w; the step acts on the numerator x; then numerator and weight are mixed together.
+    The gradient is taken at the de-biased z = x / w; the step acts on the numerator x; then numerator and weight are
+    mixed together.
     """
 
     descent: Descent = SGD()

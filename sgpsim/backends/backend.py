@@ -1,7 +1,8 @@
 """Backend: where and when an experiment runs.
 
-The rule: a backend is a frozen value; `run` makes all run-time state from the experiment, and gives back a Run. What a backend cannot run it
-refuses before anything starts. Backends with the same cluster give the same numbers for every method that does not depend on timing.
+The rule: a backend is a frozen value; `run` makes all run-time state from the experiment, and gives back a Run. What a
+backend cannot run it refuses before anything starts. Backends with the same cluster give the same numbers for every
+method that does not depend on timing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.run import Run
+from sgpsim.schedules.validation import probe
 
 MonitorPolicy = Literal["raise", "record", "off"]
-"""What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at all."""
-
-PROBED = 64
-"""Rounds looked at of a schedule that never repeats, for paths between nodes that talk."""
+"""What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at
+all."""
 
 Progress = Callable[[int, int], None]
 """Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""
@@ -30,7 +30,8 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
-        """Run `experiment` to its end. Raises MassLeak (with the run so far as `.run`) where mass is lost and the monitor is set to raise."""
+        """Run `experiment` to its end. Raises MassLeak (with the run so far as `.run`) where mass is lost and the
+        monitor is set to raise."""
 
     @abstractmethod
     def check(self, experiment: Experiment) -> None:
@@ -38,15 +39,25 @@ class Backend(ABC):
 
 
 def require_fit(cluster: Cluster, experiment: Experiment) -> None:
-    """Raise where the cluster has another number of nodes, or no path between two nodes that the schedule makes talk."""
+    """Raise where the cluster has another number of nodes, or no path between two nodes that the schedule makes
+    talk."""
     if cluster.nodes != experiment.nodes:
         raise SpecificationError(
-            f"a schedule and objective for {experiment.nodes} nodes on a Cluster of {cluster.nodes}; both must be equal."
+            f"a schedule and objective for {experiment.nodes} nodes on a Cluster of {cluster.nodes}; both must be"
+            " equal."
             f" Give Cluster(nodes={experiment.nodes}), or an experiment of {cluster.nodes} nodes."
         )
     if not experiment.algorithm.uses_schedule:
         cluster.require_collective()
     elif cluster.graph is not None:
         schedule = experiment.schedule
-        rounds = [schedule.round(step) for step in range(schedule.period or PROBED)]
-        cluster.require_paths({(sender, receiver) for round_ in rounds for sender, sent in enumerate(round_.pushes) for receiver, _ in sent})
+        looked_at = probe(schedule)
+        rounds = [schedule.round(step) for step in (*looked_at.before, *looked_at.window)]
+        cluster.require_paths(
+            {
+                (sender, receiver)
+                for round_ in rounds
+                for sender, sent in enumerate(round_.pushes)
+                for receiver, _ in sent
+            }
+        )

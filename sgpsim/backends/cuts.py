@@ -1,8 +1,9 @@
 """Cuts: what the nodes of an event simulation report, put together into looks at the whole fleet.
 
-The rule: a step cut is complete when every node has reported the same step; what is under way at it is what was sent in earlier steps and not yet
-taken in by the receivers' own step, so the cut is a consistent one although nodes reach it at different times. Methods whose nodes do not run in
-step, or whose numbers depend on timing, are looked at by time instead: all nodes at one instant, in all `measure_every` * nodes gradients.
+The rule: a step cut is complete when every node has reported the same step; what is under way at it is what was sent in
+earlier steps and not yet taken in by the receivers' own step, so the cut is a consistent one although nodes reach it at
+different times. Methods whose nodes do not run in step, or whose numbers depend on timing, are looked at by time
+instead: all nodes at one instant, in all `measure_every` * nodes gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from sgpsim.run import Trajectory
 
 
 class StepCuts:
-    """Collects reports by step. One row per node; complete cuts go to the monitor, and every `measure_every`-th is measured."""
+    """Collects reports by step. One row per node; complete cuts go to the monitor, and every `measure_every`-th is
+    measured."""
 
     def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements, keep: bool) -> None:
         self.experiment, self.monitor, self.measurements = experiment, monitor, measurements
@@ -40,11 +42,7 @@ class StepCuts:
 
     def report(self, rank: int, step: int, mass: Mass, move: Any, now: float, size: float) -> bool:
         """One node's report; True where it completed a cut."""
-        cut = self.open.get(step)
-        if cut is None:
-            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
-            self.open[step] = cut
-            cut.begin(step, self.flying)
+        cut = self.open.get(step) or self._opened(step)
         cut.values[rank], cut.weights[rank] = mass
         if move is None:
             cut.moves[rank] = 0.0
@@ -59,23 +57,21 @@ class StepCuts:
         self._complete(cut)
         return True
 
+    def _opened(self, step: int) -> _Cut:
+        """A fresh cut at `step`."""
+        cut = self.open[step] = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
+        cut.begin(step, self.flying)
+        return cut
+
     def under_way(self, step: int, value: Any, weight: float) -> None:
         """Mass that a node sent (or, negated, took in) between its reports of `step` - 1 and `step`."""
-        cut = self.open.get(step)
-        if cut is None:
-            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
-            self.open[step] = cut
-            cut.begin(step, self.flying)
+        cut = self.open.get(step) or self._opened(step)
         cut.flight = cut.flight + value
         cut.flight_weight += weight
 
     def gradient(self, rank: int, step: int, gradient: Any) -> None:
         """Remember a gradient for the trajectory, at the cut that it leads to."""
-        cut = self.open.get(step)
-        if cut is None:
-            cut = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
-            self.open[step] = cut
-            cut.begin(step, self.flying)
+        cut = self.open.get(step) or self._opened(step)
         if cut.gradients is None:
             cut.gradients = np.zeros(self.shape, self.dtype)
         cut.gradients[rank] = gradient
@@ -99,13 +95,23 @@ class StepCuts:
                 if self.flying:
                     magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
                 schedule = self.experiment.schedule if self.experiment.algorithm.uses_schedule else None
-                self.monitor.round(cut.step, held, weight, moved, magnitude, schedule.round(cut.step - 1) if schedule else None)
+                self.monitor.round(
+                    cut.step, held, weight, moved, magnitude, schedule.round(cut.step - 1) if schedule else None
+                )
         cut.average = held / len(cut.values)
         cut.total_weight = weight
         if self.kept is not None:
             gradients = cut.gradients if cut.gradients is not None else np.zeros(self.shape, self.dtype)
             self.kept.append(
-                (cut.values.copy(), cut.weights.copy(), gradients, cut.moves.copy(), np.array(self.flight), self.flight_weight, cut.times.copy())
+                (
+                    cut.values.copy(),
+                    cut.weights.copy(),
+                    gradients,
+                    cut.moves.copy(),
+                    np.array(self.flight),
+                    self.flight_weight,
+                    cut.times.copy(),
+                )
             )
             cut.gradients = None
         if self.last is not None:
@@ -124,16 +130,30 @@ class StepCuts:
         defect = np.abs(cut.average * len(cut.values) - self.start_total - self.moves_total).max(initial=0.0)
         defect = max(float(defect), abs(cut.total_weight - len(cut.values)))
         self.measurements.measure(
-            "step", cut.step, np.array([cut.times.max()]), cut.average[None], points[:, None], np.array([defect]), np.array([self.sent_bytes])
+            "step",
+            cut.step,
+            np.array([cut.times.max()]),
+            cut.average[None],
+            points[:, None],
+            np.array([defect]),
+            np.array([self.sent_bytes]),
         )
 
     def trajectory(self) -> Trajectory | None:
         """All cuts, stacked, with a seeds axis of one."""
         if self.kept is None:
             return None
-        values, weights, gradients, moves, flights, flight_weights, clocks = (np.array(part) for part in zip(*self.kept, strict=True))
+        values, weights, gradients, moves, flights, flight_weights, clocks = (
+            np.array(part) for part in zip(*self.kept, strict=True)
+        )
         return Trajectory(
-            values[:, :, None], weights, gradients[1:, :, None], moves[1:, :, None], flights[:, None], flight_weights, clocks[:, :, None]
+            values[:, :, None],
+            weights,
+            gradients[1:, :, None],
+            moves[1:, :, None],
+            flights[:, None],
+            flight_weights,
+            clocks[:, :, None],
         )
 
 
@@ -224,14 +244,24 @@ class TimeCuts:
             weight = float(self.weights.sum()) + self.flight_weight
             magnitude = self.magnitude + np.abs(self.values).sum(axis=0) + np.abs(self.flight)
             rounds = 1 + self.changes
-            self.monitor.round(self.gradients // len(self.values), held, weight, self.moved_since, magnitude, None, rounds)
+            self.monitor.round(
+                self.gradients // len(self.values), held, weight, self.moved_since, magnitude, None, rounds
+            )
             self.moved = self.moved + self.moved_since
             self.moved_since = np.zeros_like(self.moved_since)
             self.magnitude = np.zeros_like(self.magnitude)
             self.changes = 0
-            defect = max(float(np.abs(held - self.start_total - self.moved).max(initial=0.0)), abs(weight - len(self.values)))
+            defect = max(
+                float(np.abs(held - self.start_total - self.moved).max(initial=0.0)), abs(weight - len(self.values))
+            )
             average = held / len(self.values)
             points = self.values / np.where(self.weights > 0, self.weights, 1.0).astype(self.values.dtype)[:, None]
         self.measurements.measure(
-            "time", self.gradients // len(self.values), np.array([now]), average[None], points[:, None], np.array([defect]), np.array([self.sent_bytes])
+            "time",
+            self.gradients // len(self.values),
+            np.array([now]),
+            average[None],
+            points[:, None],
+            np.array([defect]),
+            np.array([self.sent_bytes]),
         )

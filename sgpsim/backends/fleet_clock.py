@@ -1,8 +1,9 @@
 """The fleet's clock: all nodes' times at once, as the exact max-plus recursion of what the event simulation does.
 
-The rule, per node: gradient: now += c_k. scatter: begin = max(now, port), port = begin + occupancy, arrival = port + latency, message by message in
-sending order. gather: now = max(now, arrivals). mean: now = max over nodes + collective. It is exact where no receiver is contended and equals the event
-clock to the bit; it knows nothing of the numerics, so it also runs alone, which is how cycle times are studied.
+The rule, per node: gradient: now += c_k. scatter: begin = max(now, port), port = begin + occupancy, arrival = port +
+latency, message by message in sending order. gather: now = max(now, arrivals). mean: now = max over nodes + collective.
+It is exact where no receiver is contended and equals the event clock to the bit; it knows nothing of the numerics, so
+it also runs alone, which is how cycle times are studied.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ KEPT_PLANS = 512
 
 
 class _Slot(NamedTuple):
-    """The t-th message of every node that sends at least t messages. senders None: all nodes. edges: where their arrivals go."""
+    """The t-th message of every node that sends at least t messages. senders None: all nodes. edges: where their
+    arrivals go."""
 
     senders: NDArray[np.int64] | None
     occupancy: Times
@@ -31,10 +33,11 @@ class _Slot(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all nodes, one edge each if `single`.
+    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all
+    nodes, one edge each if `single`.
 
-    Where all nodes send equally many messages, `occupancy` and `latency` hold all slots at once, (turns, nodes, 1), and `order` takes (turn, sender) to
-    edges; else they are None.
+    Where all nodes send equally many messages, `occupancy` and `latency` hold all slots at once, (turns, nodes, 1), and
+    `order` takes (turn, sender) to edges; else they are None.
     """
 
     free: bool
@@ -58,7 +61,9 @@ class FleetClock:
         self.shape = (nodes, len(seeds))
         self.now: Times = np.zeros(self.shape)
         self.port: Times = np.zeros(self.shape)
-        self._durations = FleetReader([cluster.durations(node, seed) for node in range(nodes) for seed in seeds], self.shape)
+        self._durations = FleetReader(
+            [cluster.durations(node, seed) for node in range(nodes) for seed in seeds], self.shape
+        )
         self._late = self._late_causes(seeds)
         self._under_way: dict[int, Times] = {}
         self._plans: dict[int, _Plan] = {}
@@ -162,7 +167,9 @@ class FleetClock:
         nodes = self.shape[0]
         edges = {
             (receiver, sender): number
-            for number, (receiver, sender) in enumerate((receiver, sender) for receiver in range(nodes) for sender in round_.senders[receiver])
+            for number, (receiver, sender) in enumerate(
+                (receiver, sender) for receiver in range(nodes) for sender in round_.senders[receiver]
+            )
         }
         slots: list[_Slot] = []
         for turn in range(max((len(sent) for sent in round_.pushes), default=0)):

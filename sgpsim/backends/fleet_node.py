@@ -1,7 +1,8 @@
 """FleetNode: all machines and all seeds as the one node that an algorithm's text sees.
 
-The rule: as in Node, with rank None and arrays shaped (nodes, seeds, dimension); what a text does per node happens here in one array operation, in the
-same order of additions. Gradients of all nodes and seeds are one batch. The monitor looks every few rounds, since what it sums is linear in the rounds.
+The rule: as in Node, with rank None and arrays shaped (nodes, seeds, dimension); what a text does per node happens here
+in one array operation, in the same order of additions. Gradients of all nodes and seeds are one batch. The monitor
+looks every few rounds, since what it sums is linear in the rounds.
 """
 
 from __future__ import annotations
@@ -47,13 +48,19 @@ class FleetNode(Node):
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
         self.measurements = Measurements(self.objective, self.seeds)
         self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(dtype).eps), 0.0, 0.0)
-        streams = [self.objective.draws(node, stream(seed, "gradient", node)) for node in range(self.size) for seed in self.seeds]
+        streams = [
+            self.objective.draws(node, stream(seed, "gradient", node))
+            for node in range(self.size)
+            for seed in self.seeds
+        ]
         self.draws = FleetReader(streams, (self.size * len(self.seeds),))
         self.owners = np.repeat(np.arange(self.size), len(self.seeds))
         self.watched = backend.monitor != "off"
         self.message_size, self.measure_every = experiment.message_size, experiment.measure_every
         self.flying = self.algorithm.leaves_in_flight
-        self.trace = FleetTrace(self.clock, self.seeds[0], experiment.message_size) if backend.trace and self.timed else None
+        self.trace = (
+            FleetTrace(self.clock, self.seeds[0], experiment.message_size) if backend.trace and self.timed else None
+        )
         self.bytes = 0.0
         self.gradients = 0
         self.pushed: dict[int, Mass] = {}
@@ -68,9 +75,11 @@ class FleetNode(Node):
         self.flight_weight = 0.0
         self.last_gradient: Any = None
         self.kept: list[tuple[Any, ...]] | None = [] if backend.keep_trajectory else None
+        self.target = experiment.budget.loss if isinstance(experiment.budget, TargetLoss) else None
         self.limit = experiment.budget.limit if isinstance(experiment.budget, Seconds) else float("inf")
 
-    # -- what the text asks ------------------------------------------------------------------------------------------------------------
+    # -- what the text asks
+    # ------------------------------------------------------------------------------------------------------------
 
     @property
     def steps(self) -> Iterator[int]:
@@ -83,9 +92,8 @@ class FleetNode(Node):
             self.step = step
             yield step
             step += 1
-            if isinstance(self.experiment.budget, TargetLoss) and self.limit == float("inf"):
-                if self.measurements.last_loss <= self.experiment.budget.loss:
-                    self.limit, reached = float(self.clock.now.max()), True
+            if self.target is not None and self.measurements.last_loss <= self.target:
+                self.limit, self.target, reached = float(self.clock.now.max()), None, True
 
     def begin(self) -> Mass:
         starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
@@ -200,16 +208,22 @@ class FleetNode(Node):
 
     def _refuse(self, call: str) -> NoReturn:
         raise RuntimeError(
-            f"{type(self.algorithm).__name__} calls node.{call}, which a fleet cannot do for all nodes at once. Let it declare depends_on_timing, and"
+            f"{type(self.algorithm).__name__} calls node.{call}, which a fleet cannot do for all nodes at once. Let it"
+            " declare depends_on_timing, and"
             " run it on Simulated(cluster)."
         )
 
-    # -- watching and measuring --------------------------------------------------------------------------------------------------------
+    # -- watching and measuring
+    # --------------------------------------------------------------------------------------------------------
 
     def _look(self, step: int, mass: Mass) -> None:
         held = self._sum(mass.value) + self.flight
-        weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + self.flight_weight
-        magnitude = 2.0 * (self._sum(abs(mass.value)) + abs(self.monitor.total) + self.magnitude_of_moves + abs(self.moved))
+        weight = (
+            float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())
+        ) + self.flight_weight
+        magnitude = 2.0 * (
+            self._sum(abs(mass.value)) + abs(self.monitor.total) + self.magnitude_of_moves + abs(self.moved)
+        )
         round_ = self.schedule.round(max(step - 1, 0)) if self.algorithm.uses_schedule else None
         self.monitor.round(step, _numpy(held), weight, _numpy(self.moved), _numpy(magnitude), round_, self.since_look)
         self.moves_total = self.moves_total + self.moved
@@ -232,9 +246,17 @@ class FleetNode(Node):
         if self.backend.monitor == "off":
             defect = np.full(len(self.seeds), np.nan)
         else:
-            defect = np.maximum(np.abs(held - _numpy(self.start_total) - moves).max(axis=-1, initial=0.0), abs(weight - self.size))
+            defect = np.maximum(
+                np.abs(held - _numpy(self.start_total) - moves).max(axis=-1, initial=0.0), abs(weight - self.size)
+            )
         self.measurements.measure(
-            "step", step, self.clock.now.max(axis=0), average, _numpy(mass.ratio), defect, np.full(len(self.seeds), self.bytes)
+            "step",
+            step,
+            self.clock.now.max(axis=0),
+            average,
+            _numpy(mass.ratio),
+            defect,
+            np.full(len(self.seeds), self.bytes),
         )
 
     def _keep(self, mass: Mass, move: Any) -> None:
@@ -269,7 +291,9 @@ class FleetNode(Node):
     def trajectory(self) -> Trajectory | None:
         if self.kept is None:
             return None
-        values, weights, gradients, moves, flights, flight_weights, clocks = (np.array(part) for part in zip(*self.kept, strict=True))
+        values, weights, gradients, moves, flights, flight_weights, clocks = (
+            np.array(part) for part in zip(*self.kept, strict=True)
+        )
         return Trajectory(values, weights, gradients[1:], moves[1:], flights, flight_weights, clocks)
 
     def _sum(self, value: Any) -> Any:

@@ -1,8 +1,9 @@
 """Fleet rounds: the schedule's matrices acting on arrays of all nodes and seeds at once.
 
-The rule: one sparse product per round, over rows that store the own share first and then ascending senders, which adds in the very order in which a
-single node adds. A round that is mixed in late acts on two masses stacked: what was kept of the one, what arrives of the other. Weights are float64;
-where all weights are 1 and every row of the round sums to 1 in this order, they stay the same array, and cost nothing.
+The rule: one sparse product per round, over rows that store the own share first and then ascending senders, which adds
+in the very order in which a single node adds. A round that is mixed in late acts on two masses stacked: what was kept
+of the one, what arrives of the other. Weights are float64; where all weights are 1 and every row of the round sums to 1
+in this order, they stay the same array, and cost nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ KEPT_MATRICES = 512
 
 
 class KeptShare:
-    """The own shares of a round: a mass that is computed only if somebody looks at it, since mixing at once takes the whole product instead."""
+    """The own shares of a round: a mass that is computed only if somebody looks at it, since mixing at once takes the
+    whole product instead."""
 
     __slots__ = ("_made", "mass", "rounds", "step")
 
@@ -84,11 +86,15 @@ class FleetRounds:
         if isinstance(kept, KeptShare):
             if kept.step == step:
                 if mass.weight is self._ones and self._plain(step, phase):
-                    return Mass(self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight)
+                    return Mass(
+                        self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight
+                    )
                 return self._both(("mix", phase), lambda: self.schedule.matrix(step), mass)
             own = self.schedule.round(kept.step)
             name = ("late", self.schedule.phase(kept.step), phase)
-            return self._both(name, lambda: stacked(np.asarray(own.kept), self.schedule.round(step)), _stack(kept.mass, mass))
+            return self._both(
+                name, lambda: stacked(np.asarray(own.kept), self.schedule.round(step)), _stack(kept.mass, mass)
+            )
         ones = np.ones(self.schedule.size)
         return self._both(("late", None, phase), lambda: stacked(ones, self.schedule.round(step)), _stack(kept, mass))
 
@@ -109,8 +115,18 @@ class FleetRounds:
             return (matrix @ array.reshape(columns, -1)).reshape(rows, *array.shape[1:])
         mixed = np.zeros((rows, *array.shape[1:]), array.dtype)
         array = np.ascontiguousarray(array)
-        # the kernel behind `matrix @ array`: scipy's dispatch around it costs more than the product itself for small fleets
-        csr_matvecs(rows, columns, array.size // columns, matrix.indptr, matrix.indices, matrix.data, array.reshape(-1), mixed.reshape(-1))
+        # the kernel behind `matrix @ array`: scipy's dispatch around it costs more than the product itself for small
+        # fleets
+        csr_matvecs(
+            rows,
+            columns,
+            array.size // columns,
+            matrix.indptr,
+            matrix.indices,
+            matrix.data,
+            array.reshape(-1),
+            mixed.reshape(-1),
+        )
         return mixed
 
     def _placed(self, matrix: csr_array, array: Any) -> Any:
@@ -127,7 +143,9 @@ class FleetRounds:
         ).to(array.device)
 
     def _sent(self, step: int) -> Any:
-        sent = np.array([sum(share for _, share in sent) for sent in self.schedule.round(step).pushes], dtype=np.float64)[:, None, None]
+        sent = np.array(
+            [sum(share for _, share in sent) for sent in self.schedule.round(step).pushes], dtype=np.float64
+        )[:, None, None]
         return sent if self.device is None else self._tensor(sent)
 
     def _own(self, step: int) -> tuple[Any, Any]:
@@ -159,7 +177,8 @@ class FleetRounds:
 
 
 def stacked(own: NDArray[np.float64], round_: Round) -> csr_array:
-    """[diag(own) | P without its diagonal], (n, 2n), each row its own entry first: acts on (kept from, arriving from) stacked."""
+    """[diag(own) | P without its diagonal], (n, 2n), each row its own entry first: acts on (kept from, arriving from)
+    stacked."""
     arriving = round_.arriving
     size = round_.size
     first = arriving.indptr[:-1]

@@ -1,4 +1,5 @@
-"""The trace of a fleet: the same spans and messages that the event simulation keeps, from the max-plus clock of the first seed."""
+"""The trace of a fleet: the same spans and messages that the event simulation keeps, from the max-plus clock of the
+first seed."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class FleetTrace:
         for (sender, receiver), arrival in zip(pairs, arrivals, strict=True):
             wire = self.clock.cluster.wire(sender, receiver, self.message_size)
             end = arrival - wire.latency
-            self.builder.messages.append((sender, receiver, "round", step, end - wire.occupancy, end, arrival, self.message_size))
+            self.builder.messages.append(
+                (sender, receiver, "round", step, end - wire.occupancy, end, arrival, self.message_size)
+            )
 
     def waited(self, step: int, round_: int, before: Times) -> None:
         """All nodes have waited for round `round_` since the clock stood at `before`."""

@@ -1,7 +1,8 @@
 """Gradients in flight, evaluated together.
 
-The rule: a gradient's input is fixed when it begins and its value is needed when its time has passed; so all gradients begun by then are evaluated in
-one call when the first of them is needed. Kernels give the same bits alone or in a batch, so only the speed depends on it.
+The rule: a gradient's input is fixed when it begins and its value is needed when its time has passed; so all gradients
+begun by then are evaluated in one call when the first of them is needed. Kernels give the same bits alone or in a
+batch, so only the speed depends on it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class GradientBatch:
         objective = experiment.objective
         self.objective = objective
         self.look_ahead = look_ahead
-        self.readers = [Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)]
+        self.readers = [
+            Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)
+        ]
         self.points: NDArray[Any] = np.zeros((experiment.nodes, objective.dimension), experiment.dtype)
         self.draws: list[Any] = [None] * experiment.nodes
         self.pending: list[int] = []

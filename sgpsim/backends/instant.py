@@ -1,7 +1,8 @@
 """Instants: SimPy events that happen at a given time instead of after a delay.
 
-The rule: simulated clocks equal the max-plus recursion to the bit, and now + (instant - now) need not be `instant` in floating point; so events go onto
-SimPy's queue under the instant itself. This is the one file that knows SimPy's queue and the fields of an untriggered event.
+The rule: simulated clocks equal the max-plus recursion to the bit, and now + (instant - now) need not be `instant` in
+floating point; so events go onto SimPy's queue under the instant itself. This is the one file that knows SimPy's queue
+and the fields of an untriggered event.
 """
 
 from __future__ import annotations

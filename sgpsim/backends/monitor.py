@@ -1,9 +1,10 @@
 """The mass monitor: two of the three laws that push-sum mass obeys, looked at while a run goes on.
 
-The rule. *Transit*: messages of a pair carry consecutive numbers, and what is taken in is the very object that was sent. *Round*: what all nodes
-hold, plus what is under way, is what it was plus the moves, to a rounding tolerance per coordinate of
-((degree + 4) eps_dtype + (8 + n) eps_64) sum_i (|x_i| + |move_i|). (*End*, that all mailboxes are empty, is the backend's.) A leak is told by node, round and
-amount. Numbers that are not finite are no leak: the run has diverged.
+The rule. *Transit*: messages of a pair carry consecutive numbers, and what is taken in is the very object that was
+sent. *Round*: what all nodes hold, plus what is under way, is what it was plus the moves, to a rounding tolerance per
+coordinate of ((degree + 4) eps_dtype + (8 + n) eps_64) sum_i (|x_i| + |move_i|). (*End*, that all mailboxes are empty,
+is the backend's.) A leak is told by node, round and amount. Numbers that are not finite are no leak: the run has
+diverged.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Monitor:
         round_: Round | None,
         rounds: int = 1,
     ) -> None:
-        """The round law after `step` steps. held: all mass, under way included; moved, magnitude: sums of moves, and of |x| + |move|, since the last look."""
+        """The round law after `step` steps. held: all mass, under way included; moved, magnitude: sums of moves, and of
+        |x| + |move|, since the last look."""
         if not np.isfinite(held).all():
             raise Diverged(f"the numbers left the floating-point range at step {step}")
         degree = round_.degree if round_ is not None else 0
@@ -72,7 +74,8 @@ class Monitor:
         self.total, self.total_weight = held, held_weight
         if ratio > 1 or weight_ratio > 1:
             self.leak(
-                f"mass leak at step {step}{self._culprit(round_, step - 1)}: the sum over nodes of x changed by up to {_largest(defect):.6g} beyond the moves,"
+                f"mass leak at step {step}{self._culprit(round_, step - 1)}: the sum over nodes of x changed by up to"
+                f" {_largest(defect):.6g} beyond the moves,"
                 f" of w by {weight_defect:.6g}; only moves may change them"
             )
 

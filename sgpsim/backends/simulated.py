@@ -1,8 +1,8 @@
 """Simulated: an experiment on SimPy's clock, one process per node, with the real numerics.
 
-The rule: a node's coroutine is a SimPy process as it is. What a message costs is known when it is sent, so a node waits for one event per round, not
-one per message. Gradients in flight are evaluated together when the first of them is needed. Event times equal the max-plus recursion to the bit. A run
-that cannot finish says who waits for whom.
+The rule: a node's coroutine is a SimPy process as it is. What a message costs is known when it is sent, so a node waits
+for one event per round, not one per message. Gradients in flight are evaluated together when the first of them is
+needed. Event times equal the max-plus recursion to the bit. A run that cannot finish says who waits for whom.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ from sgpsim.trace import Trace, TraceBuilder, joined
 
 @dataclass(frozen=True)
 class Simulated(Backend):
-    """cluster: the machines. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed). keep_trajectory: keep all cuts.
+    """cluster: the machines. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed).
+    keep_trajectory: keep all cuts.
 
-    drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` arrives with nothing in it. look_ahead:
-    evaluate gradients in flight together (the same bits, more speed).
+    drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` arrives with
+    nothing in it. look_ahead: evaluate gradients in flight together (the same bits, more speed).
     """
 
     cluster: Cluster
@@ -54,7 +55,8 @@ class Simulated(Backend):
         require_fit(self.cluster, experiment)
         if self.keep_trajectory and not experiment.algorithm.in_step:
             raise SpecificationError(
-                f"Simulated(keep_trajectory=True) with {type(experiment.algorithm).__name__}, whose nodes do not run in step; a trajectory has one"
+                f"Simulated(keep_trajectory=True) with {type(experiment.algorithm).__name__}, whose nodes do not run"
+                " in step; a trajectory has one"
                 " entry per step. Use the metrics over time instead."
             )
 
@@ -81,7 +83,13 @@ class Simulation:
     def __init__(
         self, backend: Simulated, experiment: Experiment, seed: int, trace: bool, progress: Progress | None, number: int
     ) -> None:
-        self.backend, self.experiment, self.seed, self.progress, self.number = backend, experiment, seed, progress, number
+        self.backend, self.experiment, self.seed, self.progress, self.number = (
+            backend,
+            experiment,
+            seed,
+            progress,
+            number,
+        )
         self.environment = simpy.Environment()
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
@@ -91,7 +99,9 @@ class Simulation:
         self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
         self.keep = backend.keep_trajectory
         self.time_cuts = TimeCuts(experiment, self.monitor, self.measurements) if self.by_time else None
-        self.step_cuts = None if self.by_time and not self.keep else StepCuts(experiment, self.monitor, self.measurements, self.keep)
+        self.step_cuts = (
+            None if self.by_time and not self.keep else StepCuts(experiment, self.monitor, self.measurements, self.keep)
+        )
         self.stopping = Stopping(experiment.budget, self.size, self.algorithm.in_step)
         self.batch = GradientBatch(experiment, seed, backend.look_ahead)
         self.message_size = experiment.message_size
@@ -108,7 +118,8 @@ class Simulation:
         self.dropped: Any = None
         self.events = 0
 
-    # -- what nodes share ------------------------------------------------------------------------------------------------------------
+    # -- what nodes share
+    # ------------------------------------------------------------------------------------------------------------
 
     def plan(self, step: int) -> list[tuple[tuple[Any, float, float, float], ...]]:
         """Per sender of round `step`: (receiver's node, share, occupancy, latency), in sending order."""
@@ -136,7 +147,8 @@ class Simulation:
         return self.cluster.collective_seconds(self.message_size)
 
     def meet(self, rank: int, value: Any) -> simpy.Event:
-        """A node joins the collective mean; the event comes when all have joined and the collective's time has passed, with the mean."""
+        """A node joins the collective mean; the event comes when all have joined and the collective's time has passed,
+        with the mean."""
         if self._meeting_over is None:
             self._meeting_over = self.environment.event()
         over = self._meeting_over
@@ -159,13 +171,14 @@ class Simulation:
             done, expected = self.stopping.progress()
             self.progress(self.number * expected + done, expected * len(self.experiment.seeds))
 
-    # -- the run ---------------------------------------------------------------------------------------------------------------------
+    # -- the run -------------------------------------------------------------------------------------------------------
+    # --------------
 
     def execute(self) -> None:
         """Run to the end: budget used up, diverged, or leaked. Raises Deadlock where every node waits."""
         processes = [self.environment.process(self.algorithm.run(node)) for node in self.nodes]  # pyright: ignore[reportArgumentType]
         collecting = gc.isenabled()
-        gc.disable()  # cyclic garbage is bounded by the events alive; collecting it in between costs a tenth of the time
+        gc.disable()  # events make no cyclic garbage worth looking for, and looking costs a tenth of the time
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 self.environment.run()
@@ -193,13 +206,15 @@ class Simulation:
             left = node.left_over()
             if left and self.monitor.policy != "off":
                 sender, what = left
-                self.monitor.leak(f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never taken in")
+                self.monitor.leak(
+                    f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never taken in"
+                )
         if self.time_cuts is not None:
             self.time_cuts.look(max(node.now for node in self.nodes))
 
     def _who_waits(self) -> str:
         """Who waits for whom at which step, and the cycle if there is one."""
-        waits = {node.rank: node.waiting() for node in self.nodes if node.waiting()}
+        waits = {node.rank: found for node in self.nodes if (found := node.waiting()) is not None}
         graph: nx.DiGraph = nx.DiGraph()
         clauses: list[str] = []
         for rank, (what, peers) in waits.items():
@@ -211,7 +226,8 @@ class Simulation:
         except nx.NetworkXNoCycle:
             told = ""
         shown = "; ".join(clauses[:8]) + (f"; and {len(clauses) - 8} more" if len(clauses) > 8 else "")
-        return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. Every send needs a receive of the same round at the other end."
+        cure = "Every send needs a receive of the same round at the other end."
+        return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. {cure}"
 
     def blocks_of_durations(self, rank: int) -> Iterator[float]:
         """Compute times of one node, one by one."""
@@ -236,13 +252,17 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
     for result in results:
         if result.outcome != "finished" and worst != "leaked":
             worst = result.outcome
-    done = results + results[-1:] * (len(experiment.seeds) - len(results))  # a leak may have ended the run before the last seed
+    done = results + results[-1:] * (
+        len(experiment.seeds) - len(results)
+    )  # a leak may have ended the run before the last seed
     final = Final(
         np.stack([[node.held.value for node in result.nodes] for result in done], axis=1),
         np.stack([[node.held.weight for node in result.nodes] for result in done], axis=1).astype(np.float64),
         np.stack([[node.now for node in result.nodes] for result in done], axis=1),
     )
-    trajectories = [found for result in results if result.step_cuts and (found := result.step_cuts.trajectory()) is not None]
+    trajectories = [
+        found for result in results if result.step_cuts and (found := result.step_cuts.trajectory()) is not None
+    ]
     traces: deque[Trace] = deque(result.trace.build() for result in results if result.trace is not None)
     batches = sum(result.batch.batches for result in results)
     return Run(
@@ -274,5 +294,11 @@ def _joined(parts: list[Trajectory]) -> Trajectory | None:
         return np.concatenate([getattr(part, name) for part in parts], axis=axis)
 
     return Trajectory(
-        stack("values", 2), parts[0].weights, stack("gradients", 2), stack("moves", 2), stack("flight_values", 1), parts[0].flight_weights, stack("clocks", 2)
+        stack("values", 2),
+        parts[0].weights,
+        stack("gradients", 2),
+        stack("moves", 2),
+        stack("flight_values", 1),
+        parts[0].flight_weights,
+        stack("clocks", 2),
     )

@@ -1,8 +1,9 @@
 """SimulatedNode: one machine of a simulation, as an algorithm sees it.
 
-The rule: every waiting is one SimPy event, and every wait says for whom it waits, so that a deadlock can be told. Messages of the schedule's rounds are
-kept by round and sender, since their arrival is known when they are sent; single messages travel through channels, one event each. Numbers: own
-share first, then ascending senders, in place on an array of the node's own.
+The rule: every waiting is one SimPy event, and every wait says for whom it waits, so that a deadlock can be told.
+Messages of the schedule's rounds are kept by round and sender, since their arrival is known when they are sent; single
+messages travel through channels, one event each. Numbers: own share first, then ascending senders, in place on an array
+of the node's own.
 """
 
 from __future__ import annotations
@@ -31,10 +32,9 @@ FAREWELL = Mass(None, 0.0)
 class SimulatedNode(Node):
     """rank, size, schedule as in Node. held: what the node told last. now: its clock, seconds."""
 
-    rank: int
-
     def __init__(self, simulation: Simulation, rank: int) -> None:
-        self.rank, self.size, self.schedule = rank, simulation.size, simulation.schedule
+        self.rank: int = rank  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.size, self.schedule = simulation.size, simulation.schedule
         self._simulation, self._environment = simulation, simulation.environment
         self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)
         self._port = 0.0
@@ -90,7 +90,8 @@ class SimulatedNode(Node):
             simulation.step_cuts.gradient(self.rank, self._step + 1, gradient)
         return gradient
 
-    # -- rounds of the schedule --------------------------------------------------------------------------------------------------------
+    # -- rounds of the schedule
+    # --------------------------------------------------------------------------------------------------------
 
     def scatter(self, step: int, mass: Mass) -> Mass:
         simulation = self._simulation
@@ -162,7 +163,9 @@ class SimulatedNode(Node):
             weight += arrived_weight
         return Mass(value, weight)
 
-    def _complete_round(self, step: int, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, dict[int, tuple[float, Any, float, int]]]:
+    def _complete_round(
+        self, step: int, senders: tuple[int, ...]
+    ) -> Generator[simpy.Event, Any, dict[int, tuple[float, Any, float, int]]]:
         """Wait until all messages of round `step` have arrived, and take them out."""
         environment = self._environment
         box = self._rounds.get(step)
@@ -213,9 +216,15 @@ class SimulatedNode(Node):
         if expected != number or sent is not value:
             monitor = self._simulation.monitor
             if expected != number:
-                monitor.leak(f"message {number} from node {sender} to node {self.rank} at round {step} came where number {expected} was due")
+                monitor.leak(
+                    f"message {number} from node {sender} to node {self.rank} at round {step} came where number"
+                    f" {expected} was due"
+                )
             else:
-                monitor.leak(f"message {number} from node {sender} to node {self.rank} at round {step} arrived altered: {lost(sent, value)}, w arrived {weight:.6g}")
+                monitor.leak(
+                    f"message {number} from node {sender} to node {self.rank} at round {step} arrived altered:"
+                    f" {lost(sent, value)}, w arrived {weight:.6g}"
+                )
         self._under_way(value, weight, -1.0)
 
     def _under_way(self, value: Any, weight: float, sign: float) -> None:
@@ -225,7 +234,8 @@ class SimulatedNode(Node):
         if simulation.step_cuts is not None and simulation.step_cuts.flying:
             simulation.step_cuts.under_way(self._next_report, value * sign, weight * sign)
 
-    # -- the rest ----------------------------------------------------------------------------------------------------------------------
+    # -- the rest ------------------------------------------------------------------------------------------------------
+    # ----------------
 
     @types.coroutine
     def mean(self, value: Array) -> Generator[simpy.Event, Any, Array]:
@@ -261,7 +271,9 @@ class SimulatedNode(Node):
                 simulation.tick(True)
 
     def note(self, metric: str, value: float) -> None:
-        self._simulation.measurements.note(self._simulation.seed, self._step + 1, self.rank, self._environment.now, metric, value)
+        self._simulation.measurements.note(
+            self._simulation.seed, self._step + 1, self.rank, self._environment.now, metric, value
+        )
 
     def generator(self, purpose: str) -> np.random.Generator:
         return stream(self._simulation.seed, purpose, self.rank)
@@ -278,10 +290,12 @@ class SimulatedNode(Node):
             self._bytes += simulation.message_size
             self._under_way(mass.value, mass.weight, 1.0)
             if simulation.trace is not None:
-                simulation.trace.messages.append((self.rank, to, channel, self._step, begin, self._port, arrival, simulation.message_size))
+                simulation.trace.messages.append(
+                    (self.rank, to, channel, self._step, begin, self._port, arrival, simulation.message_size)
+                )
         receiver = simulation.nodes[to]
         delivery = simpy.Event(environment)
-        delivery.callbacks.append(lambda _: receiver.deliver(self.rank, channel, arrival, mass))
+        delivery.callbacks = [lambda _: receiver.deliver(self.rank, channel, arrival, mass)]  # pyright: ignore[reportUnknownLambdaType]
         wake_at(environment, delivery, arrival)
 
     def deliver(self, sender: int, channel: str, arrival: float, mass: Mass) -> None:

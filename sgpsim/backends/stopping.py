@@ -1,7 +1,8 @@
 """Stopping: whether a node may begin a further step, so that budgets in time end a run with nothing under way.
 
-The rule, for nodes that run in step: at the first step that would begin at or after the limit, the last step is the last one that any node has begun
-by then; everyone ends with it. Nodes that do not run in step stop each for itself, and count gradients together.
+The rule, for nodes that run in step: at the first step that would begin at or after the limit, the last step is the
+last one that any node has begun by then; everyone ends with it. Nodes that do not run in step stop each for itself, and
+count gradients together.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ class Stopping:
                 self.steps = self.last_begun + 1
             if self.steps is not None and step >= self.steps:
                 return False
-        elif now >= self.limit or (self.steps is not None and step >= self.steps):
-            return False
-        elif isinstance(self.budget, Gradients) and self.begun >= self.budget.total:
+        elif (
+            now >= self.limit
+            or (self.steps is not None and step >= self.steps)
+            or (isinstance(self.budget, Gradients) and self.begun >= self.budget.total)
+        ):
             return False
         self.begun += 1
         self.last_begun = max(self.last_begun, step)

@@ -1,8 +1,9 @@
-"""Vectorized: the fleet as one node. The same coroutine acts on arrays of all nodes and all seeds, and the clock is the exact max-plus recursion.
+"""Vectorized: the fleet as one node. The same coroutine acts on arrays of all nodes and all seeds, and the clock is the
+exact max-plus recursion.
 
-The rule: no call ever waits, so the coroutine runs straight through; arrays are shaped (nodes, seeds, dimension). Every number equals that of the event
-simulation to the bit on numpy; on torch tensors (CPU or GPU) to rounding. Methods that depend on timing, or whose nodes do not run in step, need an
-event clock and are refused.
+The rule: no call ever waits, so the coroutine runs straight through; arrays are shaped (nodes, seeds, dimension). Every
+number equals that of the event simulation to the bit on numpy; on torch tensors (CPU or GPU) to rounding. Methods that
+depend on timing, or whose nodes do not run in step, need an event clock and are refused.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from sgpsim.run import Outcome, Run, provenance
 
 @dataclass(frozen=True)
 class Vectorized(Backend):
-    """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every` rounds. trace: keep spans and
-    messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy, "cpu" or "cuda" for torch tensors there."""
+    """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every`
+    rounds. trace: keep spans and messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy,
+    "cpu" or "cuda" for torch tensors there."""
 
     cluster: Cluster | None = None
     monitor: MonitorPolicy = "raise"
@@ -37,22 +39,30 @@ class Vectorized(Backend):
         method = experiment.algorithm
         if method.depends_on_timing or not method.in_step:
             raise SpecificationError(
-                f"Vectorized cannot run {type(method).__name__}, whose numbers depend on when messages arrive; it moves all nodes at once."
+                f"Vectorized cannot run {type(method).__name__}, whose numbers depend on when messages arrive; it"
+                " moves all nodes at once."
                 " Use Simulated(cluster), or mixing='exact' where the method has it."
             )
         if self.cluster is not None:
             require_fit(self.cluster, experiment)
         elif isinstance(experiment.budget, Seconds):
-            raise SpecificationError("Vectorized(cluster=None) with a budget in seconds; without machines no time passes. Give a Cluster, or Steps.")
+            raise SpecificationError(
+                "Vectorized(cluster=None) with a budget in seconds; without machines no time passes. Give a Cluster,"
+                " or Steps."
+            )
         if self.device is not None:
             try:
                 import torch
             except ImportError:
                 raise SpecificationError(
-                    f"Vectorized(device={self.device!r}) needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
+                    f"Vectorized(device={self.device!r}) needs torch, which is not installed. Run: pip install"
+                    " 'sgpsim[torch]'."
                 ) from None
             if self.device.startswith("cuda") and not torch.cuda.is_available():
-                raise SpecificationError(f"Vectorized(device={self.device!r}), but torch sees no GPU here. Use device='cpu', or None for numpy.")
+                raise SpecificationError(
+                    f"Vectorized(device={self.device!r}), but torch sees no GPU here. Use device='cpu', or None for"
+                    " numpy."
+                )
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
@@ -98,7 +108,10 @@ def _drive(experiment: Experiment, fleet: FleetNode) -> None:
     except StopIteration:
         return
     coroutine.close()
-    raise RuntimeError(f"{type(experiment.algorithm).__name__} waited for something that a fleet does not have; use Simulated(cluster).")
+    raise RuntimeError(
+        f"{type(experiment.algorithm).__name__} waited for something that a fleet does not have; use"
+        " Simulated(cluster)."
+    )
 
 
 def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress | None) -> Run:

@@ -14,9 +14,11 @@ from sgpsim.mass import Array
 
 @dataclass(frozen=True)
 class Adam(Descent):
-    """m <- a m + (1-a) g; v <- b v + (1-b) g^2; move = -gamma_k (m / (1-a^k)) / (sqrt(v / (1-b^k)) + epsilon) (Kingma and Ba 2015, Algorithm 1).
+    """m <- a m + (1-a) g; v <- b v + (1-b) g^2; move = -gamma_k (m / (1-a^k)) / (sqrt(v / (1-b^k)) + epsilon) (Kingma
+    and Ba 2015, Algorithm 1).
 
-    first, second: the decay rates a and b in [0, 1). epsilon: added to the root. Not linear in g: averaging before and after differ.
+    first, second: the decay rates a and b in [0, 1). epsilon: added to the root. Not linear in g: averaging before and
+    after differ.
     """
 
     step_size: StepSize = Constant(0.001)

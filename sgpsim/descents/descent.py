@@ -1,7 +1,8 @@
 """Descent: from a gradient to the displacement that a node adds to its numerator.
 
-The rule: a descent is pure. `start` makes its state, `move` maps (gradient, state, step) to (displacement, next state), and nothing else
-changes. State stays on its node and is never communicated (Assran et al. 2019: "local" momentum). Arrays may have any leading axes.
+The rule: a descent is pure. `start` makes its state, `move` maps (gradient, state, step) to (displacement, next state),
+and nothing else changes. State stays on its node and is never communicated (Assran et al. 2019: "local" momentum).
+Arrays may have any leading axes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class StepSize(ABC):
         """gamma at `step` (0, 1, ...)."""
 
     def check(self, nodes: int, steps: int | None) -> None:
-        """Raise SpecificationError where the step size was made for another number of nodes or steps. By default all fit."""
+        """Raise SpecificationError where the step size was made for another number of nodes or steps. By default all
+        fit."""
         return
 
 
@@ -39,5 +41,6 @@ class Descent(ABC):
 
     @property
     def linear(self) -> bool:
-        """Whether displacements depend linearly on gradients, so that averaging before or after is the same (false for Adam)."""
+        """Whether displacements depend linearly on gradients, so that averaging before or after is the same (false for
+        Adam)."""
         return True

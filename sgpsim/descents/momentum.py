@@ -14,7 +14,8 @@ from sgpsim.mass import Array
 
 @dataclass(frozen=True)
 class Momentum(Descent):
-    """u <- m u + g; move = -gamma_k u (heavy ball, Polyak 1964) or -gamma_k (m u + g) (Nesterov, as the experiments of Assran et al. 2019).
+    """u <- m u + g; move = -gamma_k u (heavy ball, Polyak 1964) or -gamma_k (m u + g) (Nesterov, as the experiments of
+    Assran et al. 2019).
 
     momentum: m in [0, 1). nesterov: look ahead along the new buffer.
     """
@@ -25,7 +26,9 @@ class Momentum(Descent):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.momentum) and 0 <= self.momentum < 1):
-            raise SpecificationError(f"Momentum(momentum) is {self.momentum!r}; it must lie in [0, 1). Give one such as 0.9.")
+            raise SpecificationError(
+                f"Momentum(momentum) is {self.momentum!r}; it must lie in [0, 1). Give one such as 0.9."
+            )
 
     def start(self, value: Array) -> Any:
         return value * 0.0

@@ -1,6 +1,7 @@
 """Step sizes gamma_k: constant, sqrt(n/K) as the theorems ask, linear warm-up, step decay.
 
-The rule: a step size is a function of the step alone, finite and above 0 at every step; whatever is not is refused when it is built.
+The rule: a step size is a function of the step alone, finite and above 0 at every step; whatever is not is refused when
+it is built.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Constant(StepSize):
 
 @dataclass(frozen=True)
 class RootNodesOverSteps(StepSize):
-    """gamma = sqrt(nodes / steps), the constant step of Assran et al. 2019, Theorem 1, and of claim D2. Fits one fleet and one horizon only."""
+    """gamma = sqrt(nodes / steps), the constant step of Assran et al. 2019, Theorem 1, and of claim D2. Fits one fleet
+    and one horizon only."""
 
     nodes: int
     steps: int
@@ -42,7 +44,8 @@ class RootNodesOverSteps(StepSize):
     def check(self, nodes: int, steps: int | None) -> None:
         if nodes != self.nodes or (steps is not None and steps != self.steps):
             raise SpecificationError(
-                f"RootNodesOverSteps(nodes={self.nodes}, steps={self.steps}) in an experiment of {nodes} nodes and {steps} steps; both must be the"
+                f"RootNodesOverSteps(nodes={self.nodes}, steps={self.steps}) in an experiment of {nodes} nodes and"
+                f" {steps} steps; both must be the"
                 f" experiment's own. Give RootNodesOverSteps(nodes={nodes}, steps={steps})."
             )
 
@@ -66,7 +69,8 @@ class WarmUp(StepSize):
 
 @dataclass(frozen=True)
 class StepDecay(StepSize):
-    """gamma_k = step_size * factor^(number of milestones at or before k); the experiments of Assran et al. 2019 use factor 0.1."""
+    """gamma_k = step_size * factor^(number of milestones at or before k); the experiments of Assran et al. 2019 use
+    factor 0.1."""
 
     step_size: float
     milestones: tuple[int, ...]

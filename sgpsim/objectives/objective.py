@@ -1,8 +1,10 @@
-"""Objective: the functions f_i that the nodes minimize together, f = (1/n) sum_i f_i, with their stochastic gradients and constants.
+"""Objective: the functions f_i that the nodes minimize together, f = (1/n) sum_i f_i, with their stochastic gradients
+and constants.
 
-The rule: `gradients` is the only stochastic kernel. It takes any number of (node, point, draw) triples and gives each the same bits alone or in
-a batch (stacked matmul, einsum and reductions over the last axis do; `points @ matrix` does not), so that all backends agree. What is random is
-drawn apart from it, by `draws`, from a stream of the node's own. Each constant says how it is known.
+The rule: `gradients` is the only stochastic kernel. It takes any number of (node, point, draw) triples and gives each
+the same bits alone or in a batch (stacked matmul, einsum and reductions over the last axis do; `points @ matrix` does
+not), so that all backends agree. What is random is drawn apart from it, by `draws`, from a stream of the node's own.
+Each constant says how it is known.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from numpy.typing import NDArray
 from sgpsim.mass import Array
 
 Evidence = Literal["certified", "observed", "estimated", "unknown"]
-"""certified: proved for all points. observed: holds at the points a run visited. estimated: from samples. unknown: nothing is claimed."""
+"""certified: proved for all points. observed: holds at the points a run visited. estimated: from samples. unknown:
+nothing is claimed."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """One constant of an objective: its value (None where unknown), what supports it, and how it was obtained, in a sentence."""
+    """One constant of an objective: its value (None where unknown), what supports it, and how it was obtained, in a
+    sentence."""
 
     value: float | None
     evidence: Evidence
@@ -38,9 +42,9 @@ class Constant:
 class Constants:
     """The constants of assumptions A1 and A2 (Assran et al. 2019), and more.
 
-    smoothness: L of every f_i. convexity: mu of strong convexity of every f_i (0: convex only; unknown: not claimed). variance: sigma^2, bound of
-    E|g_i - grad f_i|^2 for one draw as taken in a step. heterogeneity: zeta^2, bound of (1/n) sum_i |grad f_i - grad f|^2 at every point.
-    lowest: a lower bound of f (f* itself where `how` says so).
+    smoothness: L of every f_i. convexity: mu of strong convexity of every f_i (0: convex only; unknown: not claimed).
+    variance: sigma^2, bound of E|g_i - grad f_i|^2 for one draw as taken in a step. heterogeneity: zeta^2, bound of
+    (1/n) sum_i |grad f_i - grad f|^2 at every point. lowest: a lower bound of f (f* itself where `how` says so).
     """
 
     smoothness: Constant
@@ -51,28 +55,33 @@ class Constants:
 
 
 class Objective(ABC):
-    """What the nodes minimize. nodes: how many there are. dimension: length of a point. Points are arrays whose last axis is `dimension`."""
+    """What the nodes minimize. nodes: how many there are. dimension: length of a point. Points are arrays whose last
+    axis is `dimension`."""
 
     nodes: int
     dimension: int
 
     @property
     def sampling(self) -> Literal["replacement", "epochs"]:
-        """How draws are made: with replacement and independent (the theorems' hypothesis), or by shuffled epochs (the practice)."""
+        """How draws are made: with replacement and independent (the theorems' hypothesis), or by shuffled epochs (the
+        practice)."""
         return "replacement"
 
     def start(self) -> NDArray[np.float64]:
-        """Where a run starts unless the experiment says otherwise: the origin, or what the model initializes to. Shape (dimension,)."""
+        """Where a run starts unless the experiment says otherwise: the origin, or what the model initializes to. Shape
+        (dimension,)."""
         return np.zeros(self.dimension)
 
     @abstractmethod
     def draws(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[Any]]:
-        """Endless blocks of the randomness of `node`'s gradients, first axis counting gradients. Blocks have one length for all nodes."""
+        """Endless blocks of the randomness of `node`'s gradients, first axis counting gradients. Blocks have one length
+        for all nodes."""
 
     @abstractmethod
     def gradients(self, nodes: NDArray[np.int64], points: Array, draws: NDArray[Any]) -> Array:
-        """Stochastic gradients: entry m is that of node nodes[m] at points[m] with draws[m]. points: (count, dimension); so is the result,
-        in the points' type and on their device. Bits do not depend on what else is in the batch."""
+        """Stochastic gradients: entry m is that of node nodes[m] at points[m] with draws[m]. points: (count,
+        dimension); so is the result, in the points' type and on their device. Bits do not depend on what else is in the
+        batch."""
 
     @abstractmethod
     def loss(self, at: Array) -> Array:
@@ -84,10 +93,12 @@ class Objective(ABC):
 
     @abstractmethod
     def local_gradients(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """grad f_i at points[..., i, :] for every node i: (..., nodes, dimension) -> the same shape. For checks of theory."""
+        """grad f_i at points[..., i, :] for every node i: (..., nodes, dimension) -> the same shape. For checks of
+        theory."""
 
     def accuracy(self, at: Array) -> Array | None:
-        """Share of samples classified rightly at points (..., dimension) -> (...); None where the objective has no such notion."""
+        """Share of samples classified rightly at points (..., dimension) -> (...); None where the objective has no such
+        notion."""
         return None
 
     @abstractmethod
@@ -95,7 +106,8 @@ class Objective(ABC):
         """L, mu, sigma^2, zeta^2 and a lower bound of f, each with its evidence."""
 
     def placed(self, name: str, array: NDArray[Any], like: Array) -> Array:
-        """`array`, float data cast to the type of `like` and put on its device (a torch tensor where `like` is one); made once per kind."""
+        """`array`, float data cast to the type of `like` and put on its device (a torch tensor where `like` is one);
+        made once per kind."""
         if isinstance(like, np.ndarray) and array.dtype == like.dtype:
             return array  # the common case, and asked for on every gradient
         kind = (name, like.dtype, getattr(like, "device", None), type(like))

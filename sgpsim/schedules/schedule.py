@@ -1,8 +1,9 @@
 """Schedule: who pushes which share of its mass to whom, at each step.
 
-The rule: a schedule is a frozen value; asking it has no effects and the same step always has the same answer. Shares of a sender sum to 1, its
-own share included, so the matrix P[receiver, sender] of a step is column stochastic. Additions run own share first, then ascending senders:
-`Round` fixes that order once, for every backend. A concrete schedule says `size`, `period` and `shares`; all else follows from these.
+The rule: a schedule is a frozen value; asking it has no effects and the same step always has the same answer. Shares of
+a sender sum to 1, its own share included, so the matrix P[receiver, sender] of a step is column stochastic. Additions
+run own share first, then ascending senders: `Round` fixes that order once, for every backend. A concrete schedule says
+`size`, `period` and `shares`; all else follows from these.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -29,8 +29,8 @@ KEPT_ROUNDS = 256
 class Round:
     """One step of a schedule, compiled: the same shares in the forms that the backends read.
 
-    kept: own share of each node, 0.0 if it keeps nothing. pushes: per sender, (receiver, share) in the order in which the messages leave.
-    senders: per receiver, ascending, itself left out.
+    kept: own share of each node, 0.0 if it keeps nothing. pushes: per sender, (receiver, share) in the order in which
+    the messages leave. senders: per receiver, ascending, itself left out.
     """
 
     kept: tuple[float, ...]
@@ -59,13 +59,17 @@ class Round:
 
     @cached_property
     def matrix(self) -> csr_array:
-        """P[receiver, sender], column stochastic; each row stores its own share first, then ascending senders (not sorted by index)."""
+        """P[receiver, sender], column stochastic; each row stores its own share first, then ascending senders (not
+        sorted by index)."""
         receivers, senders, shares = self._edges
         own = np.arange(self.size)
         order = np.argsort(np.concatenate((own, receivers)), kind="stable")
         counts = 1 + np.bincount(receivers, minlength=self.size)
         data = np.concatenate((np.asarray(self.kept), shares))[order]
-        return csr_array((data, np.concatenate((own, senders))[order], np.concatenate(([0], np.cumsum(counts)))), shape=(self.size, self.size))
+        return csr_array(
+            (data, np.concatenate((own, senders))[order], np.concatenate(([0], np.cumsum(counts)))),
+            shape=(self.size, self.size),
+        )
 
     @cached_property
     def degree(self) -> int:
@@ -88,11 +92,13 @@ class Schedule(ABC):
 
     @abstractmethod
     def shares(self, sender: int, step: int) -> Mapping[int, float]:
-        """Receiver -> share at `step`; sums to 1, the own share included. Its order is the order in which messages leave the sender."""
+        """Receiver -> share at `step`; sums to 1, the own share included. Its order is the order in which messages
+        leave the sender."""
 
     @property
     def checked(self) -> bool:
-        """False for schedules that the user asked not to have validated (controls); everything else is validated with its experiment."""
+        """False for schedules that the user asked not to have validated (controls); everything else is validated with
+        its experiment."""
         return True
 
     def phase(self, step: int) -> int:
@@ -104,7 +110,8 @@ class Schedule(ABC):
         return self.round(step).senders[receiver]
 
     def round(self, step: int) -> Round:
-        """The compiled round of `step`, kept for as long as the schedule lives (the last KEPT_ROUNDS where there is no period)."""
+        """The compiled round of `step`, kept for as long as the schedule lives (the last KEPT_ROUNDS where there is no
+        period)."""
         phase = self.phase(step)
         rounds: OrderedDict[int, Round] | None = self.__dict__.get("_rounds")
         if rounds is None:
@@ -128,7 +135,8 @@ class Schedule(ABC):
             for receiver, _ in sent:
                 if not 0 <= receiver < self.size:
                     raise SpecificationError(
-                        f"{type(self).__name__}(size={self.size}) sends from {sender} to {receiver}; receivers must lie in 0..{self.size - 1}."
+                        f"{type(self).__name__}(size={self.size}) sends from {sender} to {receiver}; receivers must"
+                        f" lie in 0..{self.size - 1}."
                     )
                 senders[receiver].append(sender)
             pushes.append(sent)
