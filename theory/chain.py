@@ -1,9 +1,10 @@
-"""Chain: the matrices of a schedule's rounds, their products, and the kernel that says how far a product is from exact averaging.
+"""Chain: the matrices of a schedule's rounds, their products, and the kernel that says how far a product is from
+exact averaging.
 
-The rule: everything here is computed from the matrices alone, without any algorithm. With A_{k:s} = P^{k-1} ... P^s, w^k = A_{k:0} w^0
-and n real nodes, the kernel is E_{k:s} = diag(w^k)^{-1} A_{k:s} - (1/n) 1 1'. With delays (theory.delays) the chain has further states
-for what is under way; then the rows of the kernel are the real nodes and its columns all states. A product over m rounds that starts at
-step s is told by (s, m).
+The rule: everything here is computed from the matrices alone, without any algorithm. With A_{k:s} = P^{k-1} ... P^s,
+w^k = A_{k:0} w^0 and n real nodes, the kernel is E_{k:s} = diag(w^k)^{-1} A_{k:s} - (1/n) 1 1'. With delays
+(theory.delays) the chain has further states for what is under way; then the rows of the kernel are the real nodes and
+its columns all states. A product over m rounds that starts at step s is told by (s, m).
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ SETTLED = 1e-15
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """rounds: (stored, states, states), P^0, P^1, ...; the stored rounds repeat if `periodic`. horizon: how many rounds are asked about.
+    """rounds: (stored, states, states), P^0, P^1, ...; the stored rounds repeat if `periodic`. horizon: how many
+    rounds are asked about.
 
-    real: how many states are nodes (the first ones); the others, if any, are messages under way and hold no weight at the start.
+    real: how many states are nodes (the first ones); the others, if any, are messages under way and hold no weight at
+    the start.
     """
 
     rounds: NDArray[np.float64]
@@ -82,7 +85,8 @@ class Chain:
 
     @cached_property
     def distinct(self) -> int:
-        """Starting steps whose kernels may differ: all of them, or those until the weights have become periodic and one period more."""
+        """Starting steps whose kernels may differ: all of them, or those until the weights have become periodic and
+        one period more."""
         if not self.periodic:
             return self.horizon + 1
         period = len(self.rounds)
@@ -102,7 +106,8 @@ class Chain:
         return self.product(start, stop)[: self.real] / self.weights[stop][:, None] - 1.0 / self.real
 
     def products(self, longest: int) -> Iterator[NDArray[np.float64]]:
-        """For m = 0, 1, ..., longest: A_{s+m:s} for all starts s with s + m <= horizon that can differ: (starts, states, states)."""
+        """For m = 0, 1, ..., longest: A_{s+m:s} for all starts s with s + m <= horizon that can differ: (starts,
+        states, states)."""
         starts = min(self.horizon + 1, len(self.rounds)) if self.periodic else self.horizon + 1
         found = np.broadcast_to(np.eye(self.states), (starts, self.states, self.states))
         yield found

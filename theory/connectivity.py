@@ -1,8 +1,8 @@
 """Connectivity: within how many rounds everything reaches everybody, from the supports of the matrices alone.
 
-The rule: windows are aligned, l B .. (l+1) B - 1, as in assumption A3 (Assran et al. 2019, recalled); all windows that can differ are
-looked at: a period's worth of them, or all whole windows of the horizon where the schedule never repeats. Time to positivity is over all
-starting steps.
+The rule: windows are aligned, l B .. (l+1) B - 1, as in assumption A3 (Assran et al. 2019, recalled); all windows
+that can differ are looked at: a period's worth of them, or all whole windows of the horizon where the schedule never
+repeats. Time to positivity is over all starting steps.
 """
 
 from __future__ import annotations
@@ -21,16 +21,24 @@ from theory.chain import Chain
 
 @dataclass(frozen=True)
 class Windows:
-    """length: B. diameters: of the union graph of each window that can differ. constant: whether all windows have the same union graph."""
+    """length: B. diameters: of the union graph of each window that can differ. constant: whether all windows have the
+    same union graph."""
 
     length: int
     diameters: tuple[int, ...]
     constant: bool
 
-    def positivity_bound(self, nodes: int) -> int:
-        """T by which every product is positive: Delta B + B - 1 if the union graph never changes, else (n-1) B + B - 1 (derived)."""
-        hops = max(self.diameters) if self.constant else nodes - 1
-        return max(hops, 1) * self.length + self.length - 1
+
+def positivity_bound(found: Windows, nodes: int, delay: int = 0) -> int:
+    """A time by which every product is positive, with messages at most tau = `delay` rounds late (derived):
+
+    tau + (B-1) + (hops-1) B (1 + ceil(tau/B)) + B + tau, hops = n-1, or Delta where the union graph never changes;
+    without delays hops B + B-1. A message under way needs tau rounds to land; each hop then waits for the next window
+    and travels; the last needs no window after landing.
+    """
+    window = found.length
+    hops = max(1, max(found.diameters) if found.constant else nodes - 1)
+    return delay + (window - 1) + (hops - 1) * window * (1 + math.ceil(delay / window)) + window + delay
 
 
 def unions(chain: Chain, length: int) -> Iterator[NDArray[np.bool_]]:
@@ -43,7 +51,12 @@ def unions(chain: Chain, length: int) -> Iterator[NDArray[np.bool_]]:
 
 
 def strongly_connected(union: NDArray[np.bool_]) -> bool:
-    return connected_components(csr_array(union.astype(np.float64)), directed=True, connection="strong", return_labels=False) == 1
+    return (
+        connected_components(
+            csr_array(union.astype(np.float64)), directed=True, connection="strong", return_labels=False
+        )
+        == 1
+    )
 
 
 def diameter(union: NDArray[np.bool_]) -> int:
@@ -66,9 +79,11 @@ def windows(chain: Chain) -> Windows | None:
 
 
 def positivity_time(chain: Chain, longest: int) -> int | None:
-    """The smallest T such that every product of T consecutive rounds is positive in all its real rows; None if none up to `longest` is.
+    """The smallest T such that every product of T consecutive rounds is positive in all its real rows; None if none
+    up to `longest` is.
 
-    A longer product of matrices with self-loops stays positive, so the first T found is the time from which on it holds.
+    A longer product of matrices with self-loops stays positive, so the first T found is the time from which on it
+    holds.
     """
     for length, found in enumerate(_supports(chain, longest), start=1):
         if found[:, : chain.real].all():
@@ -82,7 +97,8 @@ def zeros(chain: Chain, longest: int) -> list[int]:
 
 
 def _supports(chain: Chain, longest: int) -> Iterator[NDArray[np.bool_]]:
-    """For m = 1..longest the supports of all products over m rounds that can differ; kept apart from sizes, which may underflow."""
+    """For m = 1..longest the supports of all products over m rounds that can differ; kept apart from sizes, which may
+    underflow."""
     stored = (chain.rounds > 0).astype(np.float32)
     found = stored[: chain.horizon]
     for length in range(1, min(longest, chain.horizon) + 1):

@@ -1,9 +1,9 @@
 """Contraction: the constants with which products of rounds tend to exact averaging.
 
-The rule: `Contraction` holds Lemma A's constants in the floor form lambda^{floor(m/T)} / delta, which also makes sense where lambda = 0
-(a schedule that averages exactly); the form C q^m exists only for lambda > 0. `Profile` holds the norms eps_m = sup_s |E_{s+m:s}|_2
-themselves, from which the sums S1 and S2 of theorems D1 and D2 come: exact up to the horizon, or cut off with a tail bounded by the
-contraction.
+The rule: `Contraction` holds Lemma A's constants in the floor form lambda^{floor(m/T)} / delta, which also makes
+sense where lambda = 0 (a schedule that averages exactly); the form C q^m exists only for lambda > 0. `Profile` holds
+the norms eps_m = sup_s |E_{s+m:s}|_2 themselves, from which the sums S1 and S2 of theorems D1 and D2 come: exact up
+to the horizon, or cut off with a tail bounded by the contraction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.chain import Chain
-from theory.connectivity import positivity_time, windows
+from theory.connectivity import positivity_bound, positivity_time, windows
 
 NEGLIGIBLE = 1e-14
 """Norms below this are rounding of exact averaging."""
@@ -23,8 +23,8 @@ NEGLIGIBLE = 1e-14
 
 @dataclass(frozen=True)
 class Contraction:
-    """time: T, rounds after which every product is positive. least: eta, its smallest entry. weight: delta, the smallest weight. nodes:
-    n."""
+    """time: T, rounds after which every product is positive. least: eta, its smallest entry. weight: delta, the
+    smallest weight. nodes: n."""
 
     time: int
     least: float
@@ -38,7 +38,8 @@ class Contraction:
 
     @property
     def geometric(self) -> tuple[float, float] | None:
-        """(C, q) with C q^m >= lambda^{floor(m/T)} / delta: q = lambda^{1/T}, C = lambda^{-(T-1)/T} / delta; None where lambda = 0."""
+        """(C, q) with C q^m >= lambda^{floor(m/T)} / delta: q = lambda^{1/T}, C = lambda^{-(T-1)/T} / delta; None
+        where lambda = 0."""
         if self.factor == 0.0:
             return None
         return self.factor ** (-(self.time - 1) / self.time) / self.weight, self.factor ** (1 / self.time)
@@ -48,8 +49,8 @@ class Contraction:
         return np.power(self.factor, lengths // self.time) / self.weight
 
     def tail(self, longest: int, power: int) -> float:
-        """Bound of sum_{m > longest} eps_m^power, from eps_m <= n lambda^{floor(m/T)} / delta (2-norm at most n times the largest
-        entry)."""
+        """Bound of sum_{m > longest} eps_m^power, from eps_m <= n lambda^{floor(m/T)} / delta (2-norm at most n times
+        the largest entry)."""
         ratio = self.factor**power
         if ratio == 1.0:
             return math.inf
@@ -58,7 +59,8 @@ class Contraction:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """norms: eps_0, ..., eps_M. tails: bounds of sum_{m > M} eps_m and of sum_{m > M} eps_m^2; 0 where M is the horizon."""
+    """norms: eps_0, ..., eps_M. tails: bounds of sum_{m > M} eps_m and of sum_{m > M} eps_m^2; 0 where M is the
+    horizon."""
 
     norms: NDArray[np.float64]
     tails: tuple[float, float]
@@ -81,7 +83,8 @@ class Profile:
 
 
 def contraction(chain: Chain, longest: int) -> Contraction | None:
-    """T, eta and delta computed from the products themselves; None where no product of up to `longest` rounds is positive."""
+    """T, eta and delta computed from the products themselves; None where no product of up to `longest` rounds is
+    positive."""
     time = positivity_time(chain, longest)
     if time is None:
         return None
@@ -89,19 +92,23 @@ def contraction(chain: Chain, longest: int) -> Contraction | None:
     return Contraction(time, float(found[:, : chain.real].min()), chain.least_weight, chain.real)
 
 
-def a_priori(chain: Chain) -> Contraction | None:
-    """The same constants from B, Delta and the smallest share 1/D alone: eta >= D^{-T}, delta >= D^{-T}; None where no B exists."""
+def a_priori(chain: Chain, delay: int = 0) -> Contraction | None:
+    """The same constants from B, Delta, tau and the smallest share 1/D alone: eta >= D^{-T}, delta >= D^{-T}; None
+    where no B exists.
+
+    chain: the rounds without delays.
+    """
     found = windows(chain)
     if found is None:
         return None
-    time = found.positivity_bound(chain.real)
+    time = positivity_bound(found, chain.real, delay)
     share = float(chain.rounds[chain.rounds > 0].min())
     return Contraction(time, share**time, share**time, chain.real)
 
 
 def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
-    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact; the tail is `bound`'s, if any is
-    left."""
+    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact; the tail is
+    `bound`'s, if any is left."""
     norms: list[float] = []
     for found in chain.kernels(longest):
         norms.append(float(np.linalg.norm(found[:, :, : chain.real], ord=2, axis=(1, 2)).max()))
@@ -113,7 +120,7 @@ def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
     tails = [math.inf, math.inf] if bound is None else [bound.tail(cut, 1), bound.tail(cut, 2)]
     theta = norms[-1] * float(chain.weights.max())
     if chain.states == chain.real and theta < 1 and cut >= 1:
-        # E_{k:s} = E_{k:r} W_r E_{r:s} gives eps_{m + M} <= theta eps_m with M = cut, so the tail is geometric in blocks of M
+        # I8 gives eps_{m + M} <= theta eps_m with M = cut, so the tail is geometric in blocks of M
         blocks = np.array(norms[1:])
         tails[0] = min(tails[0], float(blocks.sum()) * theta / (1 - theta))
         tails[1] = min(tails[1], float(blocks @ blocks) * theta**2 / (1 - theta**2))

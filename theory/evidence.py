@@ -1,8 +1,9 @@
-"""Evidence: what came out of runs, in the form in which claims read it: paths, and the moments that claims about expectations compare.
+"""Evidence: what came out of runs, in the form in which claims read it: paths, and the moments that claims about
+expectations compare.
 
-The rule: a path is one trajectory with seeds as an axis, copied from a run as it is; moments are per-step figures made from a path (one
-column per seed), or computed without sampling (no axis of seeds, see theory.exact_moments). Both count what is under way: xbar is the
-mean of all mass.
+The rule: a path is one trajectory with seeds as an axis, copied from a run as it is; moments are per-step figures
+made from a path (one column per seed), or computed without sampling (no axis of seeds, see theory.exact_moments).
+Both count what is under way: xbar is the mean of all mass.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from theory.setting import Setting
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """values: (steps + 1, nodes, seeds, dimension). weights: (steps + 1, nodes). gradients: (steps, nodes, seeds, dimension).
+    """values: (steps + 1, nodes, seeds, dimension). weights: (steps + 1, nodes). gradients: (steps, nodes, seeds,
+    dimension).
 
-    flight_values: (steps + 1, seeds, dimension) and flight_weights: (steps + 1,), under way. clocks: (steps + 1, nodes, seeds), seconds.
-    points: where gradients were taken, (steps, nodes, seeds, dimension), if that is known apart from x / w.
+    flight_values: (steps + 1, seeds, dimension) and flight_weights: (steps + 1,), under way. clocks: (steps + 1,
+    nodes, seeds), seconds. points: where gradients were taken, (steps, nodes, seeds, dimension), if that is known
+    apart from x / w.
     """
 
     values: NDArray[np.float64]
@@ -65,21 +68,24 @@ class Path:
         return self.ratios - self.average[:, None]
 
     def deviation_rounding(self, setting: Setting) -> NDArray[np.float64]:
-        """Roundings of R after k steps, each step's mixing counted on everything that was ever added: (steps + 1, seeds)."""
+        """Roundings of R after k steps, each step's mixing counted on everything that was ever added: (steps + 1,
+        seeds)."""
         assert setting.step_size is not None
         pushed = setting.step_size * np.linalg.norm(self.gradients, axis=-1).sum(axis=1)
-        terms = np.linalg.norm(self.values[0], axis=-1).sum(axis=0) + np.concatenate((np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0)))
+        terms = np.linalg.norm(self.values[0], axis=-1).sum(axis=0) + np.concatenate(
+            (np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0))
+        )
         return (4 * np.arange(self.steps + 1) + 2 * self.nodes + 16)[:, None] / setting.mixing.least_weight * terms
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Per step k = 0..K-1 (loss and distance also at K): (steps,) if exact, (steps, seeds) if sampled; then each column is one run's own
-    figure.
+    """Per step k = 0..K-1 (loss and distance also at K): (steps,) if exact, (steps, seeds) if sampled; then each
+    column is one run's own figure.
 
-    loss: f(xbar^k). squared_gradient: N, |grad f(xbar^k)|^2. deviation: M, (1/n) sum_i |z_i^k - xbar^k|^2. mean_gradient: |(1/n) sum_i
-    grad f_i(z_i)|^2. drawn: (1/n) sum_i |g_i|^2. at_nodes: (1/n) sum_i |grad f(z_i)|^2. distance: |xbar^k - x*|^2, None where x* is not
-    known.
+    loss: f(xbar^k). squared_gradient: N, |grad f(xbar^k)|^2. deviation: M, (1/n) sum_i |z_i^k - xbar^k|^2.
+    mean_gradient: |(1/n) sum_i grad f_i(z_i)|^2. drawn: (1/n) sum_i |g_i|^2. at_nodes: (1/n) sum_i |grad f(z_i)|^2.
+    distance: |xbar^k - x*|^2, None where x* is not known.
     """
 
     loss: NDArray[np.float64]
@@ -96,8 +102,8 @@ class Moments:
 
 
 def moments_of(path: Path, objective: Objective, minimizer: NDArray[np.float64] | None = None) -> Moments:
-    """The figures of each seed of a path; without an axis of seeds where the path has one seed only, which is exact if nothing is
-    random."""
+    """The figures of each seed of a path; without an axis of seeds where the path has one seed only, which is exact
+    if nothing is random."""
     average, last = path.average, path.steps
     points = np.moveaxis(path.ratios[:last], 1, 2)  # (steps, seeds, nodes, dimension)
     local = objective.local_gradients(points)

@@ -1,9 +1,11 @@
-"""Exact moments: mean and covariance of stochastic gradient push on quadratics, so that claims about expectations need no sampling.
+"""Exact moments: mean and covariance of stochastic gradient push on quadratics, so that claims about expectations
+need no sampling.
 
-The rule: with f_i(x) = (1/2)(x - b_i)' H_i (x - b_i) and g_i = H_i (z_i - b_i) + xi_i, the noise additive with covariance C_i, a step is
-affine in X: X' = P (X - gamma (H diag(w)^{-1} X - H b + xi)), so mean and covariance of X (all states, those of messages under way
-included) follow by one matrix product each, and every figure in Moments is the expectation of a quadratic form: E v'v = tr(F S F') + |F m
-+ c|^2 for v = F X + c. Curvature may differ from node to node. Nothing here knows of sgpsim's algorithms or objectives.
+The rule: with f_i(x) = (1/2)(x - b_i)' H_i (x - b_i) and g_i = H_i (z_i - b_i) + xi_i, the noise additive with
+covariance C_i, a step is affine in X: X' = P (X - gamma (H diag(w)^{-1} X - H b + xi)), so mean and covariance of X
+(all states, those of messages under way included) follow by one matrix product each, and every figure in Moments is
+the expectation of a quadratic form: E v'v = tr(F S F') + |F m + c|^2 for v = F X + c. Curvature may differ from node
+to node. Nothing here knows of sgpsim's algorithms or objectives.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from theory.setting import Setting
 
 @dataclass(frozen=True, eq=False)
 class Quadratics:
-    """hessians: H_i, (nodes, d, d), symmetric, positive semidefinite. centres: b_i, (nodes, d). noise: C_i, (nodes, d, d), covariance of
-    one gradient."""
+    """hessians: H_i, (nodes, d, d), symmetric, positive semidefinite. centres: b_i, (nodes, d). noise: C_i, (nodes,
+    d, d), covariance of one gradient."""
 
     hessians: NDArray[np.float64]
     centres: NDArray[np.float64]
@@ -43,20 +45,30 @@ class Quadratics:
         return float(np.einsum("id,ide,ie->", away, self.hessians, away) / (2 * len(self.centres)))
 
     def constants(self) -> Constants:
-        """L and mu from the eigenvalues, sigma^2 = max_i tr C_i, zeta^2 = (1/n) sum_i |H (b_i - bbar)|^2 if curvature is shared, f* =
-        f(x*)."""
+        """L and mu from the eigenvalues, sigma^2 = max_i tr C_i, zeta^2 = (1/n) sum_i |H (b_i - bbar)|^2 if curvature
+        is shared, f* = f(x*)."""
         curvatures = np.linalg.eigvalsh(self.hessians)
         pulls = np.einsum("ide,ie->id", self.hessians, self.centres - self.centres.mean(axis=0))
-        unlike = Constant(float((pulls**2).sum(axis=1).mean()), "certified", "gradients differ by H (b_i - b_j) everywhere")
+        unlike = Constant(
+            float((pulls**2).sum(axis=1).mean()), "certified", "gradients differ by H (b_i - b_j) everywhere"
+        )
         return Constants(
             smoothness=Constant(float(curvatures.max()), "certified", "largest eigenvalue of any Hessian"),
             convexity=Constant(float(curvatures.min()), "certified", "smallest eigenvalue of any Hessian"),
-            variance=Constant(float(np.trace(self.noise, axis1=1, axis2=2).max()), "certified", "largest trace of the noise covariances"),
-            heterogeneity=unlike if self.shared else Constant.unknown("curvatures differ, so gradients differ without bound: A2 fails"),
+            variance=Constant(
+                float(np.trace(self.noise, axis1=1, axis2=2).max()),
+                "certified",
+                "largest trace of the noise covariances",
+            ),
+            heterogeneity=unlike
+            if self.shared
+            else Constant.unknown("curvatures differ, so gradients differ without bound: A2 fails"),
             lowest=Constant(self.loss(self.minimizer), "certified", "f at the minimizer"),
         )
 
-    def setting(self, title: str, chain: Chain, steps: int, step_size: float, start: NDArray[np.float64], **more: object) -> Setting:
+    def setting(
+        self, title: str, chain: Chain, steps: int, step_size: float, start: NDArray[np.float64], **more: object
+    ) -> Setting:
         """The setting of SGP on these functions over `chain`, started at `start` (nodes, d)."""
         bare = Setting(title, chain, steps, self.constants(), step_size, start, self.loss(start.mean(axis=0)))
         return replace(bare, sampling="replacement", own_stream=True, **more)  # pyright: ignore[reportArgumentType]
@@ -64,8 +76,9 @@ class Quadratics:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One step's maps. jump, drift: mean' = jump mean + drift. added: what noise adds to the covariance. tall, offset: all figures' F and
-    c, stacked; cuts: where each begins; scales: factor of each; squares: F'F of each, (figures, size, size)."""
+    """One step's maps. jump, drift: mean' = jump mean + drift. added: what noise adds to the covariance. tall,
+    offset: all figures' F and c, stacked; cuts: where each begins; scales: factor of each; squares: F'F of each,
+    (figures, size, size)."""
 
     jump: NDArray[np.float64]
     drift: NDArray[np.float64]
@@ -83,7 +96,8 @@ class _Step:
 
 
 def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
-    """The expectations of all figures for k = 0..K-1 (loss and distance to K), on the setting's rounds, delays included."""
+    """The expectations of all figures for k = 0..K-1 (loss and distance to K), on the setting's rounds, delays
+    included."""
     assert setting.step_size is not None and setting.start is not None
     chain, (nodes, dimension) = setting.mixing, functions.centres.shape
     size = chain.states * dimension
@@ -100,7 +114,9 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     columns = dict(zip(_NAMES, found.T, strict=True))
     columns["loss"] = columns["loss"] + functions.loss(functions.minimizer)
     columns["drawn"] = columns["drawn"] + np.trace(functions.noise, axis1=1, axis2=2).mean()
-    return Moments(**{name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()})
+    return Moments(
+        **{name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
+    )
 
 
 _NAMES = ("loss", "squared_gradient", "deviation", "mean_gradient", "drawn", "at_nodes", "distance")
@@ -114,8 +130,12 @@ def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) ->
     for node in range(nodes):
         block = slice(node * dimension, (node + 1) * dimension)
         curvature[block, block], noise[block, block] = functions.hessians[node], functions.noise[node]
-    pull = np.concatenate((np.einsum("ide,ie->id", functions.hessians, functions.centres).ravel(), np.zeros(size - real)))
-    points = np.kron(np.eye(nodes, chain.states) / chain.weights[number][:, None], eye)  # Z = diag(w)^{-1} X of the real nodes
+    pull = np.concatenate(
+        (np.einsum("ide,ie->id", functions.hessians, functions.centres).ravel(), np.zeros(size - real))
+    )
+    points = np.kron(
+        np.eye(nodes, chain.states) / chain.weights[number][:, None], eye
+    )  # Z = diag(w)^{-1} X of the real nodes
     average = np.kron(np.full((1, chain.states), 1.0 / nodes), eye)  # xbar counts what is under way
     hessian, minimizer = functions.hessians.mean(axis=0), functions.minimizer
     gradients = curvature[:real, :real] @ points

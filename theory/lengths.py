@@ -1,6 +1,7 @@
 """Lengths: the product lengths at which claims about contraction are looked at, and the largest kernel entries there.
 
-The rule: every length up to the horizon or LONGEST, whichever is less, and for each length every start whose kernel can differ.
+The rule: every length up to the horizon or LONGEST, whichever is less, and for each length every start whose kernel
+can differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pairs: the (start, stop) pairs at which identities between kernels are looked at, and what rounding may do there.
 
-The rule: all starts of a few rounds after the beginning, all lengths up to LONGEST; an identity that holds there and is wrong elsewhere
-would have to depend on the step, which none does.
+The rule: all starts of a few rounds after the beginning, all lengths up to LONGEST; an identity that holds there and
+is wrong elsewhere would have to depend on the step, which none does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ def pairs(chain: Chain) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
     for start in range(min(STARTS, chain.horizon)):
         for stop in range(start, min(start + LONGEST, chain.horizon) + 1):
             yield start, stop, chain.product(start, stop)
+
+
+def names(chain: Chain) -> list[str]:
+    """The pairs in words, in the same order."""
+    return [f"{stop}, {start}" for start, stop, _ in pairs(chain)]
 
 
 def rounding(chain: Chain) -> float:

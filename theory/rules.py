@@ -1,8 +1,8 @@
 """Rules: what each kind of claim takes as evidence, as functions from its two sides to a finding.
 
-The rule: a rule sees two curves and the precision of the run, nothing of how they came about. Seeds, where there are any, are the last
-axis of the measured curve. Tests are stated so that a small p-value earns `if_rejected`, and anything else `otherwise`; which of both
-applies is decided with the whole table in view.
+The rule: a rule sees two curves and the precision of the run, nothing of how they came about. Seeds, where there are
+any, are the last axis of the measured curve. Tests are stated so that a small p-value earns `if_rejected`, and
+anything else `otherwise`; which of both applies is decided with the whole table in view.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Finding:
-    """slack: measured / bound. sentence: what was compared. if_rejected: the outcome if p_value is small enough (or None: no test),
-    otherwise: if not."""
+    """slack: measured / bound. sentence: what was compared. if_rejected: the outcome if p_value is small enough (or
+    None: no test), otherwise: if not."""
 
     slack: float
     sentence: str
@@ -42,25 +42,34 @@ class Finding:
 def pathwise(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
     """Every point of every run, up to epsilon times the rounding that both curves state."""
     left, right = np.broadcast_arrays(measured.values, predicted.values)
-    allowed = setting.epsilon * np.broadcast_to(_lined(measured.rounding, left) + _lined(predicted.rounding, left), left.shape)
+    allowed = setting.epsilon * np.broadcast_to(
+        _lined(measured.rounding, left) + _lined(predicted.rounding, left), left.shape
+    )
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return Finding(np.inf, "numbers left the floating-point range", "VIOLATED")
     if theorem.relation == "=":
         excess = np.abs(left - right)
         slack = float(np.max(_ratio(excess, allowed), initial=0.0))
         where = _worst(measured, _ratio(excess, allowed))
-        return Finding(slack, f"largest defect {slack:.3g} of the rounding allowed{where}", "HOLDS" if slack <= 1 else "VIOLATED")
+        return Finding(
+            slack, f"largest defect {slack:.3g} of the rounding allowed{where}", "HOLDS" if slack <= 1 else "VIOLATED"
+        )
     ratio = _ratio(np.where(left <= allowed, 0.0, left), right)
     broken = bool((left > right + allowed).any())
     slack = float(np.max(ratio, initial=0.0))
-    return Finding(slack, f"largest measured / bound {slack:.4g}{_worst(measured, ratio)}", "VIOLATED" if broken else "HOLDS")
+    return Finding(
+        slack, f"largest measured / bound {slack:.4g}{_worst(measured, ratio)}", "VIOLATED" if broken else "HOLDS"
+    )
 
 
 def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
-    """Exact moments (no axis of seeds): a comparison. Else Student limits of the per-run differences, as a band along the axis."""
+    """Exact moments (no axis of seeds): a comparison. Else Student limits of the per-run differences, as a band along
+    the axis."""
     bound = _lined(predicted.values, measured.values)
     if measured.values.ndim == 1 and bound.ndim == 1:
-        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + setting.epsilon * (measured.rounding + predicted.rounding)
+        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + setting.epsilon * (
+            measured.rounding + predicted.rounding
+        )
         broken = bool((measured.values > bound + scale).any())
         slack = float(np.max(_ratio(np.where(measured.values <= scale, 0.0, measured.values), bound), initial=0.0))
         return Finding(slack, f"exact moments, measured / bound {slack:.4g}", "VIOLATED" if broken else "HOLDS")
@@ -97,7 +106,8 @@ def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: C
 
 
 def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
-    """The claimed mean (Student, seeds last) and, where the claim gives one, the law of single durations (Kolmogorov-Smirnov)."""
+    """The claimed mean (Student, seeds last) and, where the claim gives one, the law of single durations
+    (Kolmogorov-Smirnov)."""
     p_value = statistics.mean_test(measured.values, predicted.values)
     law = theorem.law(setting)
     told = f"p = {p_value:.2g} for the mean"
@@ -108,7 +118,9 @@ def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted:
     limits = statistics.confidence_limits(measured.values, LEVEL)
     slack = float(np.max(limits.mean / predicted.values))
     precision = float(np.max((limits.upper - limits.lower) / 2 / predicted.values))
-    told = f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {told}"
+    told = (
+        f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {told}"
+    )
     return Finding(slack, told, "VIOLATED", "HOLDS" if precision <= MARGIN else "UNDECIDED", p_value)
 
 

@@ -1,8 +1,9 @@
-"""Setting: what a claim is asked about: the rounds, the constants of the objective, the step size, the horizon, the starts, the delays.
+"""Setting: what a claim is asked about: the rounds, the constants of the objective, the step size, the horizon, the
+starts, the delays.
 
-The rule: a setting is a value and knows nothing of runs. What is not known of it is None, and a claim that needs it then says `unknown`,
-so the same claims serve a whole experiment and a bare matrix. The constants of contraction are computed once per setting, from its
-matrices.
+The rule: a setting is a value and knows nothing of runs. What is not known of it is None, and a claim that needs it
+then says `unknown`, so the same claims serve a whole experiment and a bare matrix. The constants of contraction are
+computed once per setting, from its matrices.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ NOTHING_KNOWN = Constants(*(Constant.unknown("no objective was given") for _ in 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """title: in words. chain: the rounds. steps: K, the horizon of the claim. step_size: gamma, constant; None where there is none.
+    """title: in words. chain: the rounds. steps: K, the horizon of the claim. step_size: gamma, constant; None where
+    there is none.
 
-    start: X^0, (nodes, dimension). start_loss: f(xbar^0). delayed: the chain with messages under way as further states, where messages
-    are late. sampling: how gradients draw. own_stream: whether schedule and delays are independent of the gradients' draws. dtype: of the
-    run's values. timing: durations, where the claim is about these.
+    start: X^0, (nodes, dimension). start_loss: f(xbar^0). delayed: the chain with messages under way as further
+    states, where messages are late. sampling: how gradients draw. own_stream: whether schedule and delays are
+    independent of the gradients' draws. dtype: of the run's values. timing: durations, where the claim is about
+    these.
     """
 
     title: str
@@ -59,7 +62,8 @@ class Setting:
         delay: int = 0,
         dtype: str = "float64",
     ) -> Setting:
-        """The setting of an experiment; messages arrive exactly `delay` rounds late. Schedules draw from streams of their own."""
+        """The setting of an experiment; messages arrive exactly `delay` rounds late. Schedules draw from streams of
+        their own."""
         chain = Chain.of(schedule, steps)
         bare = cls(title, chain, steps, step_size=step_size, delay=delay, own_stream=True, dtype=dtype)
         if delay:
@@ -69,7 +73,9 @@ class Setting:
         origin = np.asarray(objective.start() if start is None else start, dtype=np.float64)
         points = np.array(np.broadcast_to(origin, (schedule.size, objective.dimension)))
         loss = float(np.asarray(objective.loss(points.mean(axis=0))))
-        return replace(bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling)
+        return replace(
+            bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling
+        )
 
     @property
     def nodes(self) -> int:
@@ -108,7 +114,8 @@ class Setting:
 
     @property
     def start_spread(self) -> float | None:
-        """X0 = |X^0|_F^2 / n, or 0 where all nodes start at one point (equal starts contribute nothing: E_{k:0} 1 = 0)."""
+        """X0 = |X^0|_F^2 / n, or 0 where all nodes start at one point (equal starts contribute nothing: E_{k:0} 1 =
+        0)."""
         if self.start is None:
             return None
         equal = bool((self.start == self.start[0]).all())

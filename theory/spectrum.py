@@ -1,7 +1,8 @@
 """Spectrum: eigenvalues and singular values of rounds and of their products, and the exponential graphs as formulae.
 
-The rule: the second singular value and its square are both given. Figures in the literature mean now one, now the other: eigenvalues of
-P'P are squares. The graphs here are written down apart from sgpsim.schedules, so that agreement is evidence.
+The rule: the second singular value and its square are both given. Figures in the literature mean now one, now the
+other: eigenvalues of P'P are squares. The graphs here are written down apart from sgpsim.schedules, so that agreement
+is evidence.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def gap(chain: Chain) -> float | None:
 
 
 def second_singular_values(chain: Chain, longest: int) -> NDArray[np.float64]:
-    """The second largest singular value of products over m = 1..longest rounds, the largest over all starts that can differ."""
+    """The second largest singular value of products over m = 1..longest rounds, the largest over all starts that can
+    differ."""
     if chain.real < 2:
         return np.zeros(longest)
     found = [np.linalg.svd(products, compute_uv=False)[:, 1].max() for products in chain.products(longest)]
@@ -56,7 +58,9 @@ def static_exponential(setting: Setting) -> Hypothesis:
     """That every round is the static exponential graph with equal shares."""
     known = circulant(setting.nodes, [2**level for level in range(levels(setting.nodes))])
     same = np.abs(setting.chain.rounds - known).max() < 1e-12
-    return Hypothesis("every round is the static exponential graph", "holds" if same else "fails", "compared entry by entry")
+    return Hypothesis(
+        "every round is the static exponential graph", "holds" if same else "fails", "compared entry by entry"
+    )
 
 
 def one_peer_exponential(setting: Setting) -> Hypothesis:
@@ -65,4 +69,6 @@ def one_peer_exponential(setting: Setting) -> Hypothesis:
     known = np.stack([circulant(setting.nodes, [2**level]) for level in range(count)])
     chain = setting.chain
     same = len(chain.rounds) == count and np.abs(chain.rounds - known).max() < 1e-12
-    return Hypothesis("round k sends half to the node 2^(k mod l) ahead", "holds" if same else "fails", "compared entry by entry")
+    return Hypothesis(
+        "round k sends half to the node 2^(k mod l) ahead", "holds" if same else "fails", "compared entry by entry"
+    )

@@ -1,9 +1,10 @@
-"""Statistics: what can be concluded from independent runs: confidence limits, a simultaneous band, Holm's correction, slopes, goodness of
-fit.
+"""Statistics: what can be concluded from independent runs: confidence limits, a simultaneous band, Holm's correction,
+slopes, goodness of fit.
 
-The rule: the unit is the whole run (one seed). Runs are independent, steps of one run are not, so nothing here ever treats steps as a
-sample; whole seeds are resampled. Every function takes plain arrays whose last axis is seeds. Limits are Student's, exact for normal
-statistics and conservative enough for time averages of at least LEAST_SEEDS runs.
+The rule: the unit is the whole run (one seed). Runs are independent, steps of one run are not, so nothing here ever
+treats steps as a sample; whole seeds are resampled. Every function takes plain arrays whose last axis is seeds.
+Limits are Student's, exact for normal statistics and conservative enough for time averages of at least LEAST_SEEDS
+runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LEAST_SEEDS = 30
 
 
 class Limits(NamedTuple):
-    """mean of the runs, and a two-sided confidence interval of the expected value; arrays where the input had several points."""
+    """mean of the runs, and a two-sided confidence interval of the expected value; arrays where the input had several
+    points."""
 
     mean: NDArray[np.float64]
     lower: NDArray[np.float64]
@@ -30,14 +32,16 @@ class Limits(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """One-sided p-values per point. below: of `E >= 0` (small: surely below 0). above: of `E <= 0` (small: surely above 0)."""
+    """One-sided p-values per point. below: of `E >= 0` (small: surely below 0). above: of `E <= 0` (small: surely
+    above 0)."""
 
     below: NDArray[np.float64]
     above: NDArray[np.float64]
 
 
 class Slope(NamedTuple):
-    """A fitted exponent. error: its standard error over resampled seeds (0 without seeds). lower, upper: confidence interval."""
+    """A fitted exponent. error: its standard error over resampled seeds (0 without seeds). lower, upper: confidence
+    interval."""
 
     slope: float
     error: float
@@ -46,7 +50,8 @@ class Slope(NamedTuple):
 
 
 def confidence_limits(samples: NDArray[np.float64], level: float) -> Limits:
-    """Mean and 1 - level confidence interval over the last axis: mean +- t_{1 - level/2, r-1} s / sqrt(r) (Student 1908)."""
+    """Mean and 1 - level confidence interval over the last axis: mean +- t_{1 - level/2, r-1} s / sqrt(r) (Student
+    1908)."""
     runs = samples.shape[-1]
     mean = samples.mean(axis=-1)
     half = stats.t.ppf(1 - level / 2, runs - 1) * samples.std(axis=-1, ddof=1) / np.sqrt(runs)
@@ -54,13 +59,14 @@ def confidence_limits(samples: NDArray[np.float64], level: float) -> Limits:
 
 
 def simultaneous_band(samples: NDArray[np.float64], level: float) -> Limits:
-    """Limits that hold at all points (first axis) together with probability 1 - level: level is divided by the points (Bonferroni)."""
+    """Limits that hold at all points (first axis) together with probability 1 - level: level is divided by the points
+    (Bonferroni)."""
     return confidence_limits(samples, level / samples.shape[0])
 
 
 def tails(samples: NDArray[np.float64]) -> Tail:
-    """One-sided Student tests of E <> 0 per point, over the last axis. Samples without spread decide by their sign; all 0 counts as
-    below."""
+    """One-sided Student tests of E <> 0 per point, over the last axis. Samples without spread decide by their sign;
+    all 0 counts as below."""
     runs = samples.shape[-1]
     mean, spread = samples.mean(axis=-1), samples.std(axis=-1, ddof=1) / np.sqrt(runs)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,7 +75,8 @@ def tails(samples: NDArray[np.float64]) -> Tail:
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Which hypotheses are rejected at a family-wise `level`: Holm's step-down (Holm 1979): the i-th smallest p against level / (m - i)."""
+    """Which hypotheses are rejected at a family-wise `level`: Holm's step-down (Holm 1979): the i-th smallest p
+    against level / (m - i)."""
     rejected = [False] * len(p_values)
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
         if p_values[index] > level / (len(p_values) - rank):
@@ -85,11 +92,13 @@ def fitted_slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> NDArra
     return np.tensordot(x, np.log(values), axes=(0, 0)) / (x @ x)
 
 
-def bootstrap_slope(at: NDArray[np.float64], values: NDArray[np.float64], level: float, resamples: int = 2000, seed: int = 0) -> Slope:
+def bootstrap_slope(
+    at: NDArray[np.float64], values: NDArray[np.float64], level: float, resamples: int = 2000, seed: int = 0
+) -> Slope:
     """Slope of the mean over seeds, with an interval from resampling whole seeds, the same ones at every point.
 
-    values: (points, seeds), or (points,) where they are exact; then the interval is the slope itself. The interval is slope -+ t times the
-    resampled standard error, so that small levels need no more resamples.
+    values: (points, seeds), or (points,) where they are exact; then the interval is the slope itself. The interval is
+    slope -+ t times the resampled standard error, so that small levels need no more resamples.
     """
     if values.ndim == 1 or values.shape[1] == 1:
         exact = float(fitted_slope(at, values.reshape(len(at))))
@@ -116,6 +125,7 @@ def goodness_of_fit(sample: NDArray[np.float64], law: Callable[[Any], Any]) -> f
 
 
 def mean_test(samples: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
-    """p-value of all points' expected values being `expected`: two-sided Student tests over the last axis, Bonferroni over points."""
+    """p-value of all points' expected values being `expected`: two-sided Student tests over the last axis, Bonferroni
+    over points."""
     found = stats.ttest_1samp(samples, expected[..., None], axis=-1).pvalue
     return float(min(1.0, np.size(found) * np.min(found)))

@@ -1,12 +1,12 @@
 """Theorem: one claim with its source, its hypotheses and its two sides; what a curve and a hypothesis are.
 
-The rule: a claim states `measured <= predicted` (or `=`), point by point along one axis, for everything that satisfies its hypotheses. It
-computes both sides and judges nothing: what counts as evidence depends on the claim's kind alone and is decided in one place,
-`theory.verdict`.
+The rule: a claim states `measured <= predicted` (or `=`), point by point along one axis, for everything that
+satisfies its hypotheses. It computes both sides and judges nothing: what counts as evidence depends on the claim's
+kind alone and is decided in one place, `theory.verdict`.
 
-Kinds. pathwise: true on every run, to rounding. expectation: about expected values. asymptotic: about the exponent of a rate.
-distribution: about the law of a random duration. Provenance: `quoted` from a text at hand, `recalled` from memory (never to be cited as
-the authors' words), `derived` for this project.
+Kinds. pathwise: true on every run, to rounding. expectation: about expected values. asymptotic: about the exponent of
+a rate. distribution: about the law of a random duration. Provenance: `quoted` from a text at hand, `recalled` from
+memory (never to be cited as the authors' words), `derived` for this project.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ Relation = Literal["<=", "="]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One thing that a claim supposes. sentence: what. status: whether the setting satisfies it. evidence: how that is known, in words.
+    """One thing that a claim supposes. sentence: what. status: whether the setting satisfies it. evidence: how that
+    is known, in words.
 
-    grade: what the constants in it rest on (see sgpsim.objectives.objective.Evidence); a verdict is as strong as the weakest grade.
+    grade: what the constants in it rest on (see sgpsim.objectives.objective.Evidence); a verdict is as strong as the
+    weakest grade.
     """
 
     sentence: str
@@ -42,11 +44,11 @@ class Hypothesis:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One side of a claim. over: what the axis is. at: points on it, (points,). values: (points, ...); further axes are nodes, or seeds
-    last.
+    """One side of a claim. over: what the axis is. at: points on it, (points,). values: (points, ...); further axes
+    are nodes, or seeds last.
 
-    rounding: what the values may be off by, in units of the machine epsilon of the run's type: number of roundings times the size of the
-    terms.
+    rounding: what the values may be off by, in units of the machine epsilon of the run's type: number of roundings
+    times the size of the terms.
     """
 
     over: str
@@ -83,12 +85,13 @@ class Theorem(ABC):
         """The left-hand side, on the axis of the right-hand side."""
 
     def trivial(self, setting: Setting, evidence: Any) -> float | None:
-        """What is known of the left-hand side without the claim; a bound above it is vacuous. None where nothing is known."""
+        """What is known of the left-hand side without the claim; a bound above it is vacuous. None where nothing is
+        known."""
         return None
 
     def law(self, setting: Setting) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
-        """For claims about distributions: the cumulative distribution function of a single duration; None where only the mean is
-        claimed."""
+        """For claims about distributions: the cumulative distribution function of a single duration; None where only
+        the mean is claimed."""
         return None
 
     def remarks(self, setting: Setting, evidence: Any) -> str:

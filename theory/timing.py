@@ -1,8 +1,9 @@
 """Timing: what claims about durations are asked about, and cycle times of max-plus linear systems.
 
-The rule: without contention at receivers, the instant at which node i ends step k is t_i(k+1) = max_j (A_ij + t_j(k)), A_ij = seconds
-from j's begin of the step to its message at i. Such systems have a cycle time, the largest mean weight of a cycle (Baccelli, Cohen,
-Olsder and Quadrat 1992, recalled), which Karp's algorithm finds exactly. Nothing here runs a clock.
+The rule: without contention at receivers, the instant at which node i ends step k is t_i(k+1) = max_j (A_ij +
+t_j(k)), A_ij = seconds from j's begin of the step to its message at i. Such systems have a cycle time, the largest
+mean weight of a cycle (Baccelli, Cohen, Olsder and Quadrat 1992, recalled), which Karp's algorithm finds exactly.
+Nothing here runs a clock.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from theory.chain import Chain
 
 @dataclass(frozen=True)
 class Timing:
-    """compute: the law of one gradient's seconds. mean: its expectation, per node. latency: seconds a message needs besides its transfer.
+    """compute: the law of one gradient's seconds. mean: its expectation, per node. latency: seconds a message needs
+    besides its transfer.
 
-    transfer: seconds for which a message occupies its sender's port. late: seconds by which one node comes late, where that is the
-    question.
+    transfer: seconds for which a message occupies its sender's port. late: seconds by which one node comes late,
+    where that is the question.
     """
 
     compute: Literal["constant", "exponential"]
@@ -44,8 +46,8 @@ def max_plus(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[n
 
 
 def rounds(chain: Chain, timing: Timing) -> list[NDArray[np.float64]]:
-    """A of each stored round: c_j on the diagonal, c_j + transfer + latency where j sends to i, else -inf. One message per node and
-    round."""
+    """A of each stored round: c_j on the diagonal, c_j + transfer + latency where j sends to i, else -inf. One
+    message per node and round."""
     found: list[NDArray[np.float64]] = []
     for matrix in chain.rounds:
         seconds = np.where(matrix > 0, np.asarray(timing.mean)[None, :] + timing.transfer + timing.latency, -np.inf)
@@ -55,8 +57,8 @@ def rounds(chain: Chain, timing: Timing) -> list[NDArray[np.float64]]:
 
 
 def cycle_mean(weights: NDArray[np.float64]) -> float:
-    """The largest mean weight of a cycle, by Karp 1978: max_v min_{k<n} (D_n(v) - D_k(v)) / (n - k), D_k(v) the heaviest walk of k edges
-    to v.
+    """The largest mean weight of a cycle, by Karp 1978: max_v min_{k<n} (D_n(v) - D_k(v)) / (n - k), D_k(v) the
+    heaviest walk of k edges to v.
 
     weights[i, j] is the edge j -> i, -inf where there is none; every node must be reachable from node 0.
     """

@@ -1,15 +1,16 @@
 """Verdict: one rule of evidence per kind of claim, the same for all claims of that kind.
 
-pathwise: measured <= predicted on every point of every run, up to the rounding that the claim counts; no seeds are needed. expectation:
-exact moments decide at once; otherwise at least 30 independent seeds, and a per-run statistic (a difference of both sides per seed) whose
-confidence limit decides; with several points along the axis the limits form a simultaneous band. asymptotic: the exponent of a rate.
-One-sided: consistent if the interval of the slope lies below rate + 0.05 (steeper passes), inconsistent if above it. Exact: consistent if
-the interval lies within rate -+ 0.05, inconsistent if it lies outside. distribution: violated if goodness of fit or the claimed mean is
-rejected; holds if not, and if the mean is known to MARGIN.
+pathwise: measured <= predicted on every point of every run, up to the rounding that the claim counts; no seeds are
+needed. expectation: exact moments decide at once; otherwise at least 30 independent seeds, and a per-run statistic (a
+difference of both sides per seed) whose confidence limit decides; with several points along the axis the limits form
+a simultaneous band. asymptotic: the exponent of a rate. One-sided: consistent if the interval of the slope lies below
+rate + 0.05 (steeper passes), inconsistent if above it. Exact: consistent if the interval lies within rate -+ 0.05,
+inconsistent if it lies outside. distribution: violated if goodness of fit or the claimed mean is rejected; holds if
+not, and if the mean is known to MARGIN.
 
-The rule: failing hypotheses make a claim NOT_APPLICABLE, unknown ones leave it UNDECIDED at best. HOLDS needs certified constants:
-`observed` ones have a word of their own, `estimated` ones leave it UNDECIDED. Tests of a whole table are corrected together (Holm at
-LEVEL).
+The rule: failing hypotheses make a claim NOT_APPLICABLE, unknown ones leave it UNDECIDED at best. HOLDS needs
+certified constants: `observed` ones have a word of their own, `estimated` ones leave it UNDECIDED. Tests of a whole
+table are corrected together (Holm at LEVEL).
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """outcome, slack = measured / bound (for equalities: defect / rounding allowed), vacuous: whether the bound exceeds what is trivially
-    known.
+    """outcome, slack = measured / bound (for equalities: defect / rounding allowed), vacuous: whether the bound
+    exceeds what is trivially known.
 
-    sentence: why. hypotheses: as looked at. finding: what the rule of evidence found, with its p-value where it rests on a test.
+    sentence: why. hypotheses: as looked at. finding: what the rule of evidence found, with its p-value where it rests
+    on a test.
     """
 
     outcome: Outcome
@@ -62,22 +64,38 @@ def verify(theorem: Theorem, setting: Setting, evidence: Any = None) -> Verdict:
     if failing:
         why = "; ".join(f"{hypothesis.sentence} ({hypothesis.evidence})" for hypothesis in failing)
         return Verdict(Outcome.NOT_APPLICABLE, None, False, f"fails: {why}", hypotheses)
-    missing = [hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown" and hypothesis.grade == "unknown"]
+    missing = [
+        hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown" and hypothesis.grade == "unknown"
+    ]
     if missing:
-        return Verdict(Outcome.UNDECIDED, None, False, f"unknown: {'; '.join(hypothesis.sentence for hypothesis in missing)}", hypotheses)
+        return Verdict(
+            Outcome.UNDECIDED,
+            None,
+            False,
+            f"unknown: {'; '.join(hypothesis.sentence for hypothesis in missing)}",
+            hypotheses,
+        )
     measured, predicted = theorem.measured(setting, evidence), theorem.predicted(setting, evidence)
     finding = RULES[theorem.kind](theorem, setting, measured, predicted)
     trivial = theorem.trivial(setting, evidence)
     vacuous = trivial is not None and theorem.relation == "<=" and bool(predicted.values.mean() > trivial)
     word = finding.if_rejected if finding.p_value is None or finding.p_value <= LEVEL else finding.otherwise
     remarks = theorem.remarks(setting, evidence)
-    sentence = finding.sentence + (f"; {remarks}" if remarks else "") + ("; the bound exceeds what is trivially known" if vacuous else "")
+    sentence = (
+        finding.sentence
+        + (f"; {remarks}" if remarks else "")
+        + ("; the bound exceeds what is trivially known" if vacuous else "")
+    )
     return Verdict(_graded(Outcome(word), hypotheses), finding.slack, vacuous, sentence, hypotheses, finding)
 
 
 def corrected(verdicts: list[Verdict], level: float = LEVEL) -> list[Verdict]:
     """The verdicts of one table, its tests corrected together: Holm's step-down over all p-values."""
-    tested = [index for index, verdict in enumerate(verdicts) if verdict.finding is not None and verdict.finding.p_value is not None]
+    tested = [
+        index
+        for index, verdict in enumerate(verdicts)
+        if verdict.finding is not None and verdict.finding.p_value is not None
+    ]
     rejected = holm([_p_value(verdicts[index]) for index in tested], level)
     found = list(verdicts)
     for index, hit in zip(tested, rejected, strict=True):
@@ -94,7 +112,8 @@ def _p_value(verdict: Verdict) -> float:
 
 
 def _graded(outcome: Outcome, hypotheses: tuple[Hypothesis, ...]) -> Outcome:
-    """What an outcome is worth on these hypotheses: no better than the weakest constant, and undecided where something is unknown."""
+    """What an outcome is worth on these hypotheses: no better than the weakest constant, and undecided where
+    something is unknown."""
     if outcome not in (Outcome.HOLDS, Outcome.CONSISTENT):
         return outcome
     if any(hypothesis.status == "unknown" or hypothesis.grade in ("estimated", "unknown") for hypothesis in hypotheses):

@@ -1,6 +1,7 @@
 """Claims, one file each, found by walking this package.
 
-The rule: a file here states one claim as a Theorem; adding a claim is adding a file. None imports an algorithm or a backend.
+The rule: a file here states one claim as a Theorem; adding a claim is adding a file. None imports an algorithm or a
+backend.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ def claims() -> dict[str, Theorem]:
             if issubclass(kind, Theorem) and kind.__module__ == f"{__name__}.{module.name}":
                 claim = kind()
                 if claim.name in found:
-                    raise TypeError(f"two claims are named {claim.name!r}: {type(found[claim.name]).__name__} and {kind.__name__}")
+                    raise TypeError(
+                        f"two claims are named {claim.name!r}: {type(found[claim.name]).__name__} and {kind.__name__}"
+                    )
                 found[claim.name] = claim
     return dict(sorted(found.items()))

@@ -1,4 +1,5 @@
-"""I7: seen from the ratios z, a push-sum round averages with a row-stochastic matrix, and w/n is its absolute probability sequence."""
+"""I7: seen from the ratios z, a push-sum round averages with a row-stochastic matrix, and w/n is its absolute
+probability sequence."""
 
 from __future__ import annotations
 

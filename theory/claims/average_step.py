@@ -13,8 +13,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class AverageStep(Theorem):
     """xbar^{k+1} = xbar^k - (gamma/n) sum_i g_i^k, where xbar = (1/n)(sum_i x_i + messages under way).
 
-    Columns of P sum to 1, so 1'X^{k+1} = 1'P(X^k - gamma G^k) = 1'X^k - gamma 1'G^k; what is under way is counted, so delays change
-    nothing.
+    Columns of P sum to 1, so 1'X^{k+1} = 1'P(X^k - gamma G^k) = 1'X^k - gamma 1'G^k; what is under way is counted, so
+    delays change nothing.
     """
 
     name = "I1 average step"

@@ -13,8 +13,8 @@ from theory.timing import Durations
 
 
 class BarrierTime(Theorem):
-    """If all n nodes wait for each other at every step, gradients take Exp(c) seconds and messages none, a step takes the maximum of n
-    exponentials: P(T <= t) = (1 - e^{-t/c})^n and E T = c H_n, H_n = 1 + 1/2 + ... + 1/n.
+    """If all n nodes wait for each other at every step, gradients take Exp(c) seconds and messages none, a step takes
+    the maximum of n exponentials: P(T <= t) = (1 - e^{-t/c})^n and E T = c H_n, H_n = 1 + 1/2 + ... + 1/n.
     """
 
     name = "barrier H_n"
@@ -26,7 +26,9 @@ class BarrierTime(Theorem):
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         timing = setting.timing
         if timing is None:
-            return [Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown")]
+            return [
+                Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown")
+            ]
         fits = timing.compute == "exponential" and len(set(timing.mean)) == 1 and timing.latency == timing.transfer == 0
         return [Hypothesis("gradients take Exp(c) seconds, messages none", "holds" if fits else "fails", str(timing))]
 

@@ -11,11 +11,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class ConsensusBound(Theorem):
-    """|z_i^k - xbar^k| <= c_k sum_j |x_j^0| + gamma sum_{s<k} c_{k-s} sum_j |g_j^s|, with c_m = lambda^{floor(m/T)} / delta (at most C
-    q^m).
+    """|z_i^k - xbar^k| <= c_k sum_j |x_j^0| + gamma sum_{s<k} c_{k-s} sum_j |g_j^s|, with c_m = lambda^{floor(m/T)} /
+    delta (at most C q^m).
 
-    I4 with Lemma A. The sum runs over all nodes j: a bound by node i's own start and gradients is false (theory.controls has the
-    counterexample), and s stops at k - 1. Late messages change T, lambda and delta only.
+    I4 with Lemma A. The sum runs over all nodes j: a bound by node i's own start and gradients is false
+    (theory.controls has the counterexample), and s stops at k - 1. Late messages change T, lambda and delta only.
     """
 
     name = "consensus bound"

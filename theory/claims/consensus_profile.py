@@ -11,8 +11,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class ConsensusProfile(Theorem):
-    """|Z^k - 1 xbar^k|_F <= eps_k |X^0|_F + gamma sum_{s<k} eps_{k-s} |G^s|_F, with eps_m = sup_s |E_{s+m:s}|_2; equal starts contribute
-    nothing.
+    """|Z^k - 1 xbar^k|_F <= eps_k |X^0|_F + gamma sum_{s<k} eps_{k-s} |G^s|_F, with eps_m = sup_s |E_{s+m:s}|_2;
+    equal starts contribute nothing.
 
     I4 with the triangle inequality. Much tighter than the form with T, lambda and delta.
     """
@@ -40,4 +40,6 @@ class ConsensusProfile(Theorem):
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         found = np.linalg.norm(evidence.deviations, axis=(1, 3))
-        return Curve.of("step", np.arange(evidence.steps + 1), found, evidence.deviation_rounding(setting) * np.sqrt(setting.nodes))
+        return Curve.of(
+            "step", np.arange(evidence.steps + 1), found, evidence.deviation_rounding(setting) * np.sqrt(setting.nodes)
+        )

@@ -11,8 +11,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class ConsensusSum(Theorem):
     """If gamma <= min(1/L, 1/(sqrt(24) L S1)):
 
-    sum_{k<K} M^k <= 4 S2 X0 + 4 gamma^2 S1^2 ( K (sigma^2 + 3 zeta^2) + 3 sum_{k<K} N^k ), with X0 = |X^0|_F^2 / n, or 0 if all nodes
-    start equal.
+    sum_{k<K} M^k <= 4 S2 X0 + 4 gamma^2 S1^2 ( K (sigma^2 + 3 zeta^2) + 3 sum_{k<K} N^k ), with X0 = |X^0|_F^2 / n,
+    or 0 if all nodes start equal.
 
     I4 and Cauchy's inequality, (sum eps b)^2 <= S1 sum eps b^2, then the G-bound; the step size absorbs the term in M.
     """

@@ -13,7 +13,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class ContractionStep(Theorem):
     """If every f_i is mu-strongly convex and L-smooth and gamma <= 1/(4L):
 
-    E|xbar^{k+1} - x*|^2 <= (1 - gamma mu/2) E|xbar^k - x*|^2 - gamma E(f(xbar^k) - f*) + (5/2) gamma L M^k + gamma^2 sigma^2 / n.
+    E|xbar^{k+1} - x*|^2 <= (1 - gamma mu/2) E|xbar^k - x*|^2 - gamma E(f(xbar^k) - f*) + (5/2) gamma L M^k + gamma^2
+    sigma^2 / n.
     """
 
     name = "S-step"

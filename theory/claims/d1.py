@@ -11,9 +11,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class TheoremD1(Theorem):
     """If gamma <= min(1/L, 1/(sqrt(24) L S1)):
 
-    (1/K) sum_{k<K} N^k <= 4 F0/(gamma K) + 2 L gamma sigma^2/n + 8 L^2 S2 X0/K + 8 gamma^2 L^2 S1^2 (sigma^2 + 3 zeta^2),
+    (1/K) sum_{k<K} N^k <= 4 F0/(gamma K) + 2 L gamma sigma^2/n + 8 L^2 S2 X0/K + 8 gamma^2 L^2 S1^2 (sigma^2 + 3
+    zeta^2),
 
-    F0 = f(xbar^0) - f*, X0 = |X^0|_F^2 / n, or 0 if all nodes start equal. The D-step telescoped, with the bound of sum M inserted.
+    F0 = f(xbar^0) - f*, X0 = |X^0|_F^2 / n, or 0 if all nodes start equal. The D-step telescoped, with the bound of
+    sum M inserted.
     """
 
     name = "D1"

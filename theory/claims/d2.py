@@ -15,7 +15,8 @@ class TheoremD2(Theorem):
 
     (1) n L^2, (2) 24 n L^2 S1^2, (3) n ( L^2 ( S2 X0 + n S1^2 (sigma^2 + 3 zeta^2) ) / A )^2:
 
-    (1/K) sum_{k<K} N^k <= 12 A / sqrt(nK). In D1, 4A of it come from the terms of SGD, and at most 8A from those of consensus, by (3).
+    (1/K) sum_{k<K} N^k <= 12 A / sqrt(nK). In D1, 4A of it come from the terms of SGD, and at most 8A from those of
+    consensus, by (3).
     """
 
     name = "D2"
@@ -35,7 +36,11 @@ class TheoremD2(Theorem):
             found.append(Hypothesis("gamma = sqrt(n/K)", "unknown", "no step size was given"))
         else:
             same = math.isclose(setting.step_size, asked, rel_tol=1e-12)
-            found.append(Hypothesis("gamma = sqrt(n/K)", "holds" if same else "fails", f"{setting.step_size:.4g} against {asked:.4g}"))
+            found.append(
+                Hypothesis(
+                    "gamma = sqrt(n/K)", "holds" if same else "fails", f"{setting.step_size:.4g} against {asked:.4g}"
+                )
+            )
         needed = least_steps(setting) if all(hypothesis.status == "holds" for hypothesis in found) else None
         for number, least in enumerate(needed or (None, None, None), start=1):
             sentence = f"K >= condition ({number})"

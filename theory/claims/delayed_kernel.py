@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from theory import assumptions
+from theory.connectivity import positivity_bound
 from theory.contraction import Contraction
-from theory.delays import positivity_bound
 from theory.lengths import largest_entries, lengths, rounding
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class DelayedKernel(Theorem):
-    """For real rows i and all columns j of the augmented product, |[A_{k:s}]_ij / w_i^k - 1/n| <= lambda^{floor((k-s)/T')} / delta, where
-    lambda = 1 - n eta, eta is the smallest entry in real rows of any product of T' rounds, and T' is the closed form in tau, B, hops.
+    """For real rows i and all columns j of the augmented product, |[A_{k:s}]_ij / w_i^k - 1/n| <=
+    lambda^{floor((k-s)/T')} / delta, where lambda = 1 - n eta, eta is the smallest entry in real rows of any product
+    of T' rounds, and T' is the closed form in tau, B, hops.
 
-    Columns of the augmented matrix sum to 1 and the weights of real nodes stay positive; the oscillation of real rows shrinks as without
-    delays.
+    Columns of the augmented matrix sum to 1 and the weights of real nodes stay positive; the oscillation of real rows
+    shrinks as without delays.
     """
 
     name = "kernel contraction, late messages"

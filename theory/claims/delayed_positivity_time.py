@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from theory import assumptions
-from theory.connectivity import positivity_time
-from theory.delays import positivity_bound
+from theory.connectivity import positivity_bound, positivity_time
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class DelayedPositivityTime(Theorem):
-    """With messages at most tau rounds late, every product of T' rounds is positive in the rows of real nodes, for all columns (messages
-    under way too): T' <= tau + (B-1) + (hops-1) B (1 + ceil(tau/B)) + B + tau, hops = n-1, or Delta where the union graph is the same in
-    every window.
+    """With messages at most tau rounds late, every product of T' rounds is positive in the rows of real nodes, for
+    all columns (messages under way too): T' <= tau + (B-1) + (hops-1) B (1 + ceil(tau/B)) + B + tau, hops = n-1, or
+    Delta where the union graph is the same in every window.
 
     For B = 1 this is (tau+1) hops + tau, the exponent in the paper's lambda = 1 - n D^{-(tau+1) Delta B}.
     """

@@ -11,10 +11,12 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class DescentStep(Theorem):
-    """E f(xbar^{k+1}) <= E f(xbar^k) - (gamma/2) N^k - (gamma/2)(1 - L gamma) E|mbar^k|^2 + (gamma L^2/2) M^k + L gamma^2 sigma^2 / (2n),
+    """E f(xbar^{k+1}) <= E f(xbar^k) - (gamma/2) N^k - (gamma/2)(1 - L gamma) E|mbar^k|^2 + (gamma L^2/2) M^k + L
+    gamma^2 sigma^2 / (2n),
 
-    N^k = E|grad f(xbar^k)|^2, M^k = (1/n) E|Z^k - 1 xbar^k|_F^2, mbar^k = (1/n) sum_i grad f_i(z_i^k). From smoothness of f,
-    2<a,b> = |a|^2 + |b|^2 - |a-b|^2 with |grad f(xbar) - mbar|^2 <= L^2 M, and noise that averages to sigma^2 / n.
+    N^k = E|grad f(xbar^k)|^2, M^k = (1/n) E|Z^k - 1 xbar^k|_F^2, mbar^k = (1/n) sum_i grad f_i(z_i^k). From
+    smoothness of f, 2<a,b> = |a|^2 + |b|^2 - |a-b|^2 with |grad f(xbar) - mbar|^2 <= L^2 M, and noise that averages
+    to sigma^2 / n.
     """
 
     name = "D-step"

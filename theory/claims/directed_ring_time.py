@@ -11,11 +11,11 @@ from theory.timing import Durations
 
 
 class DirectedRingTime(Theorem):
-    """If node i waits at every step for itself and node i - 1 only, gradients take Exp(c) seconds and messages none, a step takes c (2 -
-    1/n) on average in the long run, below 2c for every n, where a barrier takes c H_n.
+    """If node i waits at every step for itself and node i - 1 only, gradients take Exp(c) seconds and messages none,
+    a step takes c (2 - 1/n) on average in the long run, below 2c for every n, where a barrier takes c H_n.
 
-    Steps done are particles of an exclusion process with n particles on a ring of 2n sites, whose stationary measure is uniform: speed n
-    / (2n - 1).
+    Steps done are particles of an exclusion process with n particles on a ring of 2n sites, whose stationary measure
+    is uniform: speed n / (2n - 1).
     """
 
     name = "directed ring 2 - 1/n"
@@ -26,12 +26,20 @@ class DirectedRingTime(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         ring = np.abs(setting.chain.rounds - circulant(setting.nodes, [1])).max() < 1e-12
-        found = [Hypothesis("every round is the directed ring", "holds" if ring else "fails", "compared entry by entry")]
+        found = [
+            Hypothesis("every round is the directed ring", "holds" if ring else "fails", "compared entry by entry")
+        ]
         timing = setting.timing
         if timing is None:
-            return [*found, Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown")]
+            return [
+                *found,
+                Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown"),
+            ]
         fits = timing.compute == "exponential" and len(set(timing.mean)) == 1 and timing.latency == timing.transfer == 0
-        return [*found, Hypothesis("gradients take Exp(c) seconds, messages none", "holds" if fits else "fails", str(timing))]
+        return [
+            *found,
+            Hypothesis("gradients take Exp(c) seconds, messages none", "holds" if fits else "fails", str(timing)),
+        ]
 
     def predicted(self, setting: Setting, evidence: Durations) -> Curve:
         assert setting.timing is not None

@@ -13,8 +13,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class GradientBound(Theorem):
     """(1/n) E|G^s|_F^2 <= sigma^2 + 3 zeta^2 + 3 L^2 M^s + 3 N^s.
 
-    Noise apart, grad f_i(z_i) = (grad f_i(z_i) - grad f_i(xbar)) + (grad f_i(xbar) - grad f(xbar)) + grad f(xbar), squared with (a+b+c)^2
-    <= 3(...).
+    Noise apart, grad f_i(z_i) = (grad f_i(z_i) - grad f_i(xbar)) + (grad f_i(xbar) - grad f(xbar)) + grad f(xbar),
+    squared with (a+b+c)^2 <= 3(...).
     """
 
     name = "G-bound"
@@ -27,7 +27,11 @@ class GradientBound(Theorem):
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:
         constants = setting.constants
-        assert constants.smoothness.value is not None and constants.variance.value is not None and constants.heterogeneity.value is not None
+        assert (
+            constants.smoothness.value is not None
+            and constants.variance.value is not None
+            and constants.heterogeneity.value is not None
+        )
         fixed = constants.variance.value + 3 * constants.heterogeneity.value
         found = fixed + 3 * constants.smoothness.value**2 * evidence.deviation + 3 * evidence.squared_gradient
         return Curve.of("step", np.arange(evidence.steps), found)

@@ -15,7 +15,8 @@ class GradientsAtNodes(Theorem):
     (1/(nK)) sum_k sum_i E|z_i^k - xbar^k|^2 <= (4 S2 X0 + 4 gamma^2 S1^2 (V + 3 K D)) / K =: m, and
     (1/(nK)) sum_k sum_i E|grad f(z_i^k)|^2 <= 2 L^2 m + 2 D.
 
-    Smoothness between z_i and xbar, then D1 and the bound of sum M. At gamma = sqrt(n/K) this is O(1/K) and O(1/sqrt(nK) + 1/K).
+    Smoothness between z_i and xbar, then D1 and the bound of sum M. At gamma = sqrt(n/K) this is O(1/K) and
+    O(1/sqrt(nK) + 1/K).
     """
 
     name = "gradients at the nodes"
@@ -28,7 +29,11 @@ class GradientsAtNodes(Theorem):
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:
         constants, profile = setting.constants, setting.profile
-        smoothness, variance, unlike = constants.smoothness.value, constants.variance.value, constants.heterogeneity.value
+        smoothness, variance, unlike = (
+            constants.smoothness.value,
+            constants.variance.value,
+            constants.heterogeneity.value,
+        )
         assert smoothness is not None and variance is not None and unlike is not None
         assert setting.step_size is not None and setting.start_spread is not None
         bound = d1_bound(setting)

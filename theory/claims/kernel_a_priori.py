@@ -12,8 +12,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class KernelAPriori(Theorem):
-    """If every nonzero share is at least 1/D, then eta >= D^{-T} and delta >= D^{-T} with T from B, the diameter or n alone, and the
-    kernel obeys max_ij |[E_{k:s}]_ij| <= (1 - n D^{-T})^{floor((k-s)/T)} D^T.
+    """If every nonzero share is at least 1/D, then eta >= D^{-T} and delta >= D^{-T} with T from B, the diameter or n
+    alone, and the kernel obeys max_ij |[E_{k:s}]_ij| <= (1 - n D^{-T})^{floor((k-s)/T)} D^T.
 
     delta: before T rounds a node still has its own shares' product, from then on w_i >= eta sum_j w_j = n eta.
     """
@@ -35,10 +35,15 @@ class KernelAPriori(Theorem):
         assert setting.contraction is not None
         own = [1 / setting.contraction.least, 1 / setting.contraction.weight]
         found = np.append(largest_entries(setting), own)
-        return Curve.of("rounds; then 1/eta, 1/delta", _axis(setting), found, np.append(rounding(setting), [16 * own[0], 16 * own[1]]))
+        return Curve.of(
+            "rounds; then 1/eta, 1/delta",
+            _axis(setting),
+            found,
+            np.append(rounding(setting), [16 * own[0], 16 * own[1]]),
+        )
 
     def trivial(self, setting: Setting, evidence: None) -> float:
-        return 1.0 / setting.chain.least_weight
+        return 1.0 / setting.mixing.least_weight
 
     def remarks(self, setting: Setting, evidence: None) -> str:
         found = _constants(setting)
@@ -46,7 +51,7 @@ class KernelAPriori(Theorem):
 
 
 def _constants(setting: Setting) -> Contraction:
-    found = a_priori(setting.chain)
+    found = a_priori(setting.chain, setting.delay)
     assert found is not None
     return found
 

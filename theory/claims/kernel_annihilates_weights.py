@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory import assumptions
-from theory.pairs import pairs, rounding
+from theory.pairs import names, pairs, rounding
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
@@ -27,9 +27,9 @@ class KernelAnnihilatesWeights(Theorem):
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         count = sum(1 for _ in pairs(setting.chain))
-        return Curve.of("pair", np.arange(count), np.zeros((count, setting.nodes)))
+        return Curve.of("k, s", names(setting.chain), np.zeros((count, setting.nodes)))
 
     def measured(self, setting: Setting, evidence: None) -> Curve:
         chain = setting.chain
         found = [chain.kernel(start, stop) @ chain.weights[start] for start, stop, _ in pairs(chain)]
-        return Curve.of("pair", np.arange(len(found)), np.stack(found), rounding(chain) * setting.nodes)
+        return Curve.of("k, s", names(chain), np.stack(found), rounding(chain) * setting.nodes)

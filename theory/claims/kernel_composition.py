@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory import assumptions
-from theory.pairs import pairs, rounding
+from theory.pairs import names, pairs, rounding
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
@@ -31,10 +31,14 @@ class KernelComposition(Theorem):
         for start, stop, _ in pairs(chain):
             middle = (start + stop) // 2
             outer = chain.kernel(middle, stop)
-            found.append(np.stack((outer @ chain.product(start, middle), outer * chain.weights[middle] @ chain.kernel(start, middle))))
-        return Curve.of("pair", np.arange(len(found)), np.stack(found))
+            found.append(
+                np.stack(
+                    (outer @ chain.product(start, middle), outer * chain.weights[middle] @ chain.kernel(start, middle))
+                )
+            )
+        return Curve.of("k, s", names(chain), np.stack(found))
 
     def measured(self, setting: Setting, evidence: None) -> Curve:
         chain = setting.chain
         found = [np.stack((chain.kernel(start, stop),) * 2) for start, stop, _ in pairs(chain)]
-        return Curve.of("pair", np.arange(len(found)), np.stack(found), rounding(chain) * setting.nodes)
+        return Curve.of("k, s", names(chain), np.stack(found), rounding(chain) * setting.nodes)

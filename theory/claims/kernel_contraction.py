@@ -9,11 +9,12 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class KernelContraction(Theorem):
-    """max_ij |[E_{k:s}]_ij| <= lambda^{floor((k-s)/T)} / delta, with eta the smallest entry of any product of T rounds, lambda = 1 - n
-    eta and delta the smallest weight; lambda = 0 (exact averaging) is meant as it stands, 0^0 = 1.
+    """max_ij |[E_{k:s}]_ij| <= lambda^{floor((k-s)/T)} / delta, with eta the smallest entry of any product of T
+    rounds, lambda = 1 - n eta and delta the smallest weight; lambda = 0 (exact averaging) is meant as it stands, 0^0
+    = 1.
 
-    By I5, |E_ij| is at most the oscillation of row i of A over w_i. A_{k:s}' = A_{s+T:s}' A_{k:s+T}' with a row-stochastic left factor of
-    entries at least eta, which shrinks oscillations by 1 - n eta.
+    By I5, |E_ij| is at most the oscillation of row i of A over w_i. A_{k:s}' = A_{s+T:s}' A_{k:s+T}' with a
+    row-stochastic left factor of entries at least eta, which shrinks oscillations by 1 - n eta.
     """
 
     name = "kernel contraction"

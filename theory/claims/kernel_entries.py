@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory import assumptions
-from theory.pairs import pairs, rounding
+from theory.pairs import names, pairs, rounding
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
@@ -33,9 +33,9 @@ class KernelEntries(Theorem):
             differences = product[:, :, None] - product[:, None, :]  # over i, j, l
             entries = (differences @ weights) / (nodes * chain.weights[stop][:, None])
             found.append(np.column_stack((entries, product @ weights)))
-        return Curve.of("pair", np.arange(len(found)), np.stack(found))
+        return Curve.of("k, s", names(chain), np.stack(found))
 
     def measured(self, setting: Setting, evidence: None) -> Curve:
         chain = setting.chain
         found = [np.column_stack((chain.kernel(start, stop), chain.weights[stop])) for start, stop, _ in pairs(chain)]
-        return Curve.of("pair", np.arange(len(found)), np.stack(found), rounding(chain))
+        return Curve.of("k, s", names(chain), np.stack(found), rounding(chain))

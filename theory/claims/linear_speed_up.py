@@ -8,8 +8,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class LinearSpeedUp(Theorem):
-    """With gamma = sqrt(n/K): (1/K) sum_{k<K} E|grad f(xbar^k)|^2 = O(n^{-1/2}) at fixed K, so n nodes need 1/n of the steps for the same
-    accuracy.
+    """With gamma = sqrt(n/K): (1/K) sum_{k<K} E|grad f(xbar^k)|^2 = O(n^{-1/2}) at fixed K, so n nodes need 1/n of
+    the steps for the same accuracy.
 
     Holds once K exceeds the conditions of D2 for every n of the sweep; consensus then costs a lower order only.
     """

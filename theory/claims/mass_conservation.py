@@ -27,7 +27,11 @@ class MassConservation(Theorem):
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         weights = setting.mixing.weights[: evidence.steps + 1]
-        return Curve.of("step", np.arange(evidence.steps + 1), np.column_stack((np.full(len(weights), float(setting.nodes)), weights)))
+        return Curve.of(
+            "step",
+            np.arange(evidence.steps + 1),
+            np.column_stack((np.full(len(weights), float(setting.nodes)), weights)),
+        )
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         total = evidence.weights.sum(axis=1) + evidence.flight_weights
@@ -35,4 +39,9 @@ class MassConservation(Theorem):
         weights = np.where(evidence.weights > 0, evidence.weights, np.nan)
         steps = np.arange(evidence.steps + 1)
         in_float64 = np.finfo(np.float64).eps / setting.epsilon  # weights are float64 whatever the values are
-        return Curve.of("step", steps, np.column_stack((total, weights)), in_float64 * (steps + 1) * (setting.nodes + 8) * setting.nodes)
+        return Curve.of(
+            "step",
+            steps,
+            np.column_stack((total, weights)),
+            in_float64 * (steps + 1) * (setting.nodes + 8) * setting.nodes,
+        )

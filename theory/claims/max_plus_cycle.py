@@ -12,9 +12,9 @@ from theory.timing import cycle_time
 
 
 class MaxPlusCycle(Theorem):
-    """With constant compute times c_i, one message per node and round, and ports that are free again before the next round, the time per
-    step tends to the largest mean weight of a cycle of t_i(k+1) = max_j (A_ij + t_j(k)) (Karp), and is equal to it over common periods
-    once the start is forgotten.
+    """With constant compute times c_i, one message per node and round, and ports that are free again before the next
+    round, the time per step tends to the largest mean weight of a cycle of t_i(k+1) = max_j (A_ij + t_j(k)) (Karp),
+    and is equal to it over common periods once the start is forgotten.
 
     On the directed ring: max( max_i c_i, mean_i c_i + D ), D = transfer + latency.
     """
@@ -34,14 +34,20 @@ class MaxPlusCycle(Theorem):
         free = timing.transfer <= min(timing.mean)
         return [
             connected,
-            Hypothesis("compute times are constant", "holds" if timing.compute == "constant" else "fails", timing.compute),
-            Hypothesis("at most one message per node and round", "holds" if single else "fails", "counted in the matrices"),
+            Hypothesis(
+                "compute times are constant", "holds" if timing.compute == "constant" else "fails", timing.compute
+            ),
+            Hypothesis(
+                "at most one message per node and round", "holds" if single else "fails", "counted in the matrices"
+            ),
             Hypothesis("ports are free again before the next round", "holds" if free else "fails", str(timing)),
         ]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         assert setting.timing is not None
-        return Curve.of("node", np.arange(setting.nodes), np.full((setting.nodes, 1), cycle_time(setting.chain, setting.timing)))
+        return Curve.of(
+            "node", np.arange(setting.nodes), np.full((setting.nodes, 1), cycle_time(setting.chain, setting.timing))
+        )
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         last = evidence.steps

@@ -12,7 +12,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 class OnePeerAveraging(Theorem):
     """If n = 2^p, the product of any p consecutive rounds of the one-peer directed exponential graph is (1/n) 1 1'.
 
-    The rounds are circulant, so they commute; (1/2)(1 + S)(1/2)(1 + S^2)...(1/2)(1 + S^{n/2}) = (1/n) sum_j S^j for the cyclic shift S.
+    The rounds are circulant, so they commute; (1/2)(1 + S)(1/2)(1 + S^2)...(1/2)(1 + S^{n/2}) = (1/n) sum_j S^j for
+    the cyclic shift S.
     """
 
     name = "one-peer exact averaging"
@@ -23,7 +24,9 @@ class OnePeerAveraging(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         nodes = setting.nodes
-        power = Hypothesis("n is a power of two", "holds" if nodes & (nodes - 1) == 0 and nodes > 1 else "fails", f"n = {nodes}")
+        power = Hypothesis(
+            "n is a power of two", "holds" if nodes & (nodes - 1) == 0 and nodes > 1 else "fails", f"n = {nodes}"
+        )
         return [one_peer_exponential(setting), power]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:

@@ -8,9 +8,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class ProfileSums(Theorem):
-    """With eps_m = sup_s |E_{s+m:s}|_2: S1 = sum_{m>=1} eps_m <= C' q / (1-q) and S2 = sum_{m>=0} eps_m^2 <= C'^2 / (1-q^2), C' = n C.
+    """With eps_m = sup_s |E_{s+m:s}|_2: S1 = sum_{m>=1} eps_m <= C' q / (1-q) and S2 = sum_{m>=0} eps_m^2 <= C'^2 /
+    (1-q^2), C' = n C.
 
-    C = lambda^{-(T-1)/T} / delta and q = lambda^{1/T} exist only for lambda > 0. The 2-norm is at most n times the largest entry.
+    C = lambda^{-(T-1)/T} / delta and q = lambda^{1/T} exist only for lambda > 0. The 2-norm is at most n times the
+    largest entry.
     """
 
     name = "profile sums"
@@ -22,7 +24,10 @@ class ProfileSums(Theorem):
         found = setting.contraction
         positive = found is not None and found.factor > 0
         told = "unknown" if found is None else f"lambda = {found.factor:.4g}"
-        return [*assumptions.matrices(setting), Hypothesis("lambda > 0, so that C and q exist", "holds" if positive else "fails", told)]
+        return [
+            *assumptions.matrices(setting),
+            Hypothesis("lambda > 0, so that C and q exist", "holds" if positive else "fails", told),
+        ]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         assert setting.contraction is not None and setting.contraction.geometric is not None

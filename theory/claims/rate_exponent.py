@@ -8,11 +8,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class RateExponent(Theorem):
-    """On strongly convex quadratics with noise, gamma = sqrt(n/K) gives (1/K) sum_{k<K} E|grad f(xbar^k)|^2 ~ c / sqrt(nK), so the
-    exponent in K is -1/2.
+    """On strongly convex quadratics with noise, gamma = sqrt(n/K) gives (1/K) sum_{k<K} E|grad f(xbar^k)|^2 ~ c /
+    sqrt(nK), so the exponent in K is -1/2.
 
-    Both terms of SGD are of that order: the start is forgotten after about 1/(mu gamma) of K steps, and the stationary noise is
-    proportional to gamma/n.
+    Both terms of SGD are of that order: the start is forgotten after about 1/(mu gamma) of K steps, and the
+    stationary noise is proportional to gamma/n.
     """
 
     name = "rate exponent -1/2"
@@ -25,7 +25,10 @@ class RateExponent(Theorem):
         convexity, variance = setting.constants.convexity.value, setting.constants.variance.value
         sharp = convexity is not None and convexity > 0 and variance is not None and variance > 0
         told = f"mu = {convexity}, sigma^2 = {variance}"
-        return [*rate_hypotheses(setting), Hypothesis("strongly convex, with noise", "holds" if sharp else "fails", told)]
+        return [
+            *rate_hypotheses(setting),
+            Hypothesis("strongly convex, with noise", "holds" if sharp else "fails", told),
+        ]
 
     def predicted(self, setting: Setting, evidence: Sweep) -> Curve:
         return Curve.of(evidence.over, evidence.at, evidence.at**-0.5)

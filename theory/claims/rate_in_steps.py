@@ -8,8 +8,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class RateInSteps(Theorem):
-    """With gamma = sqrt(n/K): (1/K) sum_{k<K} E|grad f(xbar^k)|^2 = O(K^{-1/2}) for fixed n. An upper bound, so steeper is consistent
-    too."""
+    """With gamma = sqrt(n/K): (1/K) sum_{k<K} E|grad f(xbar^k)|^2 = O(K^{-1/2}) for fixed n. An upper bound, so
+    steeper is consistent too."""
 
     name = "rate in steps"
     kind = "asymptotic"

@@ -10,10 +10,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class RingAllReduceTime(Theorem):
-    """Reduce-scatter and all-gather over a ring, m/n bytes to the next node in each of 2 (n - 1) rounds, end 2 (n - 1)(alpha + m/(n B))
-    seconds after the start; if one node comes d seconds late, d seconds later.
+    """Reduce-scatter and all-gather over a ring, m/n bytes to the next node in each of 2 (n - 1) rounds, end 2 (n -
+    1)(alpha + m/(n B)) seconds after the start; if one node comes d seconds late, d seconds later.
 
-    Setting: transfer = m/(n B) and latency = alpha of one message. Every node waits for what it forwards, so the slowest chain counts.
+    Setting: transfer = m/(n B) and latency = alpha of one message. Every node waits for what it forwards, so the
+    slowest chain counts.
     """
 
     name = "ring all-reduce time"
@@ -25,7 +26,14 @@ class RingAllReduceTime(Theorem):
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         told = "unknown" if setting.timing is None else str(setting.timing)
         status = "unknown" if setting.timing is None else "holds"
-        return [Hypothesis("latency and transfer of one message are known", status, told, "certified" if setting.timing else "unknown")]
+        return [
+            Hypothesis(
+                "latency and transfer of one message are known",
+                status,
+                told,
+                "certified" if setting.timing else "unknown",
+            )
+        ]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         assert setting.timing is not None

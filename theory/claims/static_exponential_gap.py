@@ -12,16 +12,19 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class StaticExponentialGap(Theorem):
-    """Each node shares equally among itself and those 2^0, 2^1, ..., 2^{l-1} ahead, l = ceil(log2 n): 1 - |lambda_2| = 2/(1 + l) for even
-    n.
+    """Each node shares equally among itself and those 2^0, 2^1, ..., 2^{l-1} ahead, l = ceil(log2 n): 1 - |lambda_2|
+    = 2/(1 + l) for even n.
 
-    P is circulant; at frequency pi all hops but the first return to phase 0, which gives the eigenvalue (l-1)/(l+1), and none is larger.
+    P is circulant; at frequency pi all hops but the first return to phase 0, which gives the eigenvalue (l-1)/(l+1),
+    and none is larger.
     """
 
     name = "static exponential gap"
     kind = "pathwise"
     provenance = "recalled"
-    source = "Ying et al. 2021, spectral gap of the static exponential graph (recalled; checked numerically for n = 4..128)"
+    source = (
+        "Ying et al. 2021, spectral gap of the static exponential graph (recalled; checked numerically for n = 4..128)"
+    )
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:

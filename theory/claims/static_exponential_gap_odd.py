@@ -12,7 +12,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class StaticExponentialGapOdd(Theorem):
-    """For odd n the gap of the static exponential graph is at least that of even sizes: |lambda_2| <= (l-1)/(l+1), l = ceil(log2 n).
+    """For odd n the gap of the static exponential graph is at least that of even sizes: |lambda_2| <= (l-1)/(l+1), l
+    = ceil(log2 n).
 
     No frequency of an odd circulant is exactly pi.
     """

@@ -11,7 +11,8 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class WeightedMean(Theorem):
-    """(1/n)(sum_i w_i^k z_i^k + messages under way) = xbar^k, the weights w^k = A_{k:0} 1 taken from the matrices and z from the run."""
+    """(1/n)(sum_i w_i^k z_i^k + messages under way) = xbar^k, the weights w^k = A_{k:0} 1 taken from the matrices and
+    z from the run."""
 
     name = "I3 weighted mean"
     kind = "pathwise"

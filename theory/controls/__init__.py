@@ -1,0 +1,3 @@
+from theory.case import Case
+def all_cases() -> list[Case]:
+    return []
