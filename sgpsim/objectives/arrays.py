@@ -53,7 +53,7 @@ def as_kind(array: NDArray[Any], like: Array) -> Array:
     `Objective.placed`."""
     if isinstance(like, np.ndarray):
         return array.astype(like.dtype, copy=False)
-    return sys.modules["torch"].as_tensor(array, dtype=like.dtype, device=like.device)
+    return sys.modules["torch"].tensor(array, dtype=like.dtype, device=like.device)
 
 
 def chunk_length(bytes_each: int, like: Array) -> int:

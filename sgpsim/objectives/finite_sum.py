@@ -90,7 +90,7 @@ class FiniteSum(Objective):
         """How the samples of a draw are taken, in words: its variance is that of one sample over `batch`, or less."""
         if self.sampling == "replacement":
             return "drawn independently"
-        return "of shuffled passes (no more than drawn independently; given the past they are biased, so A2 holds on average only)"
+        return "of shuffled passes (varying less; given the past they are biased, so A2 holds on average only)"
 
     def variances(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """E|g_i - grad f_i|^2 of a draw with replacement, exactly: points (nodes, dimension) -> (nodes,). Goes through

@@ -95,7 +95,7 @@ class MarginLoss(FiniteSum):
     def accuracy(self, at: Array) -> Array:
         at = in_float64(at)
         flat = at.reshape(-1, self.dimension)
-        found = [(margins > 0).sum(-1) / len(self.shards.labels) for margins in self._margins(flat)]
+        found = [in_float64((margins > 0).sum(-1)) / len(self.shards.labels) for margins in self._margins(flat)]
         return namespace(at).concatenate(found).reshape(at.shape[:-1])
 
     def _margins(self, flat: Array) -> Iterator[Array]:

@@ -119,7 +119,7 @@ class QuadraticForm(Objective):
         return Constants(
             smoothness=Constant(float(eigenvalues.max()) * rounding, "certified", "largest eigenvalue of any H_i"),
             convexity=Constant(float(eigenvalues.min()) / rounding, "certified", "smallest eigenvalue of any H_i"),
-            variance=Constant(self.noise**2, "certified", "the noise is additive: its exact value"),
+            variance=Constant(float(self.noise) ** 2, "certified", "the noise is additive: its exact value"),
             heterogeneity=heterogeneity,
             lowest=Constant(self.minimum, "certified", "f* itself, in closed form at the minimizer"),
         )

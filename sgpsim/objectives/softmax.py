@@ -116,7 +116,7 @@ class SoftmaxRegression(FiniteSum):
         at = in_float64(at)
         labels = self.placed("labels", self.shards.labels, at)
         found = [
-            (scores.argmax(-1) == labels).sum(-1) / len(labels)
+            in_float64((scores.argmax(-1) == labels).sum(-1)) / len(labels)
             for scores in self._scores(at.reshape(-1, self.dimension))
         ]
         return namespace(at).concatenate(found).reshape(at.shape[:-1])
