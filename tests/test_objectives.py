@@ -136,6 +136,11 @@ def test_a_gradient_has_the_same_bits_in_any_company(objective: Objective, count
         assert np.array_equal(objective.gradients(nodes[some], points[some], taken[some]), together[some])
         strided = np.repeat(points, 2, axis=0)[::2]
         assert np.array_equal(objective.gradients(nodes, strided, taken), together)
+    fleet = np.repeat(np.arange(objective.nodes), 2)
+    taken, points = laws._draws(objective, fleet, seed=2), generator.standard_normal((len(fleet), objective.dimension))
+    order = generator.permutation(len(fleet))
+    found = objective.gradients(fleet[order], points[order], taken[order])
+    assert np.array_equal(objective.gradients(fleet, points, taken)[order], found)
     several = generator.standard_normal((3, objective.dimension))
     for method in (objective.loss, objective.full_gradient):  # metrics of one seed or of many
         assert np.array_equal(np.stack([method(point) for point in several]), method(several))
