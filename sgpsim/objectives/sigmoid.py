@@ -35,7 +35,7 @@ class SigmoidLoss(MarginLoss):
     data: Dataset = SyntheticClassification(samples=1024, features=10, groups=16, unlikeness=1.0)
     split: Split = ByGroup()
     batch: int = 4
-    scale: float | None = 1.0
+    scale: float | None = 3.0
     bias: bool = False
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
 

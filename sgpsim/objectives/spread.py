@@ -1,7 +1,7 @@
 """Certified bounds of variance and heterogeneity where every sample's gradient is bounded.
 
-The rule: only inequalities that hold at every point. A sample's gradient is g_j = u_j + s_j (x) a_j: u_j does not
-depend on the point, a_j is the feature vector and |s_j| <= reach whatever the point. Results are raised by a relative
+The rule: only inequalities that hold at every point. A sample's gradient is g_j = u_j + s_j (x) a_j ((x): outer product): u_j does
+not depend on the point, a_j is the feature vector and |s_j| <= reach whatever the point. Results are raised by a relative
 1e-9, more than the rounding of the sums behind them.
 """
 
@@ -15,10 +15,9 @@ from sgpsim.objectives.finite_sum import Shards
 RAISED = 1 + 1e-9
 
 PROOF = (
-    "g_j = u_j + s_j (x) a_j with u_j fixed and |s_j| <= {reach}, so sd_i(g) <= sd_i(u) + {reach} sqrt(mean_j"
-    " |a_j|^2), |mean_j s_j (x) a_j| <= {reach}"
-    " min(mean_j |a_j|, sqrt(lambda_max(A_i^T A_i / M_i))), and centering over nodes shortens no more than it should"
-    " (triangle inequality)"
+    "g_j = u_j + s_j (x) a_j with u_j fixed and |s_j| <= {reach}, so by the triangle inequality"
+    " sd_i(g) <= sd_i(u) + {reach} sqrt(mean_j |a_j|^2); |mean_j s_j (x) a_j| <= {reach} min(mean_j |a_j|,"
+    " sqrt(lambda_max(A_i^T A_i / M_i))), and taking off their mean over nodes makes such a family no longer"
 )
 
 
