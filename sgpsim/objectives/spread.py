@@ -1,8 +1,8 @@
 """Certified bounds of variance and heterogeneity where every sample's gradient is bounded.
 
-The rule: only inequalities that hold at every point. A sample's gradient is g_j = u_j + s_j (x) a_j ((x): outer product): u_j does
-not depend on the point, a_j is the feature vector and |s_j| <= reach whatever the point. Results are raised by a relative
-1e-9, more than the rounding of the sums behind them.
+The rule: only inequalities that hold at every point. A sample's gradient is g_j = u_j + s_j (x) a_j ((x): outer
+product): u_j does not depend on the point, a_j is the feature vector and |s_j| <= reach whatever the point. Results are
+raised by a relative 1e-9, more than the rounding of the sums behind them.
 """
 
 from __future__ import annotations
