@@ -28,7 +28,7 @@ def stream(seed: int, purpose: str, node: int = 0) -> np.random.Generator:
     Philox is counter-based, so an entry depends on its number alone; PCG64 is what numpy draws fastest from. Seeding
     each PCG64 through a SeedSequence of its own would give streams just as good, at fifteen times the cost.
     """
-    table, place = divmod(node, TABLE)
+    table, place = divmod(int(node), TABLE)
     words: Any = _Words(_table(seed, purpose, table)[place])
     return np.random.Generator(np.random.PCG64(words))
 
