@@ -1,0 +1,96 @@
+"""Gathering: the records of all processes brought to rank 0, where no launcher reads them from one folder.
+
+The rule: bytes travel as they were written, and rank 0 puts them together as the launcher would. The others get the outcome and the final state back, so
+that every process ends the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sgpsim.backends.liveness import EVERYBODY, Activity
+from sgpsim.backends.membership import Membership
+from sgpsim.backends.post import PeerLost
+from sgpsim.backends.record import record_paths
+from sgpsim.backends.replay import as_run
+from sgpsim.experiment import Experiment
+from sgpsim.metrics import SCHEMA
+from sgpsim.run import Final, Run, provenance
+
+if TYPE_CHECKING:
+    from sgpsim.backends.torch_distributed import TorchDistributed
+
+PIECE = 1 << 24
+"""Bytes sent at a time."""
+
+
+def gathered(backend: TorchDistributed, experiment: Experiment, member: Membership, folder: Path) -> Run:
+    """The whole Run at rank 0; elsewhere one without metrics and trace. All processes must call it. Raises PeerLost."""
+    try:
+        return _gathered(backend, experiment, member, folder)
+    except RuntimeError as error:
+        raise PeerLost(None, str(error)) from None
+
+
+def _gathered(backend: TorchDistributed, experiment: Experiment, member: Membership, folder: Path) -> Run:
+    import torch.distributed as dist
+
+    import torch
+
+    member.pulse.move(Activity.WAITING, EVERYBODY)
+    for rank in range(1, member.size):
+        if member.rank in (0, rank):
+            for seed in experiment.seeds:
+                for path in record_paths(folder, 0, seed, rank):
+                    _carry(path, rank, member)
+    run: Run | None = None
+    if member.rank == 0:
+        member.pulse.move(Activity.COMPUTING)
+        run = as_run(
+            experiment, backend.monitor, backend.keep_trajectory, backend.trace, folder, tick=lambda: member.pulse.move(Activity.COMPUTING)
+        )
+        assert run is not None, "every rank wrote its first row"
+        member.pulse.move(Activity.WAITING, EVERYBODY)
+    shape = (experiment.nodes, len(experiment.seeds))
+    final = run.final if run else Final(np.zeros((*shape, experiment.objective.dimension), experiment.dtype), np.zeros(shape), np.zeros(shape))
+    told = np.frombuffer(json.dumps([run.outcome, run.remarks] if run else []).encode(), np.uint8).copy()
+    length = np.array([len(told)])
+    for array in (*final, length):
+        dist.broadcast(torch.from_numpy(array), 0, group=member.group)
+    if run is None:
+        told = np.zeros(int(length[0]), np.uint8)
+    dist.broadcast(torch.from_numpy(told), 0, group=member.group)
+    if run is not None:
+        return run
+    outcome, remarks = json.loads(told.tobytes())
+    remarks.append(f"metrics and trace of this run are at rank 0; this is rank {member.rank}")
+    return Run(experiment, "TorchDistributed", pl.DataFrame(schema=SCHEMA), final, outcome=outcome, remarks=tuple(remarks), provenance=provenance())
+
+
+def _carry(path: Path, rank: int, member: Membership) -> None:
+    """A file from `rank` to rank 0, under the same name."""
+    import torch.distributed as dist
+
+    import torch
+
+    length = np.array([path.stat().st_size if member.rank else 0])
+    if member.rank:
+        dist.send(torch.from_numpy(length), 0, group=member.group)
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                dist.send(torch.from_numpy(np.frombuffer(bytearray(piece), np.uint8)), 0, group=member.group)
+        return
+    dist.recv(torch.from_numpy(length), rank, group=member.group)
+    left = int(length[0])
+    with path.open("wb") as file:
+        while left:
+            piece_of: NDArray[Any] = np.empty(min(left, PIECE), np.uint8)
+            dist.recv(torch.from_numpy(piece_of), rank, group=member.group)
+            file.write(piece_of.tobytes())
+            left -= len(piece_of)

@@ -1,0 +1,158 @@
+"""Liveness: which of several real processes is dead or hung, told from what each last said about itself.
+
+The rule: whoever waits for somebody else is excused; to blame is a process whose heart stopped (stopped from outside, or stuck in one call), or one
+that has not moved for the time-out although it waits for nobody. If all beat and all wait, they wait for each other. Nothing here reads a foreign
+clock: a pulse holds counters, and the watch notes by its own clock when it saw them change.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+EVERYBODY = -1
+"""The peer of a wait that ends when all others have come."""
+
+
+class Activity(IntEnum):
+    """What a process is at."""
+
+    STARTING = 0
+    COMPUTING = 1
+    WAITING = 2
+    DONE = 3
+
+
+class Pulse(NamedTuple):
+    """What a process says about itself. beats: of its heart, a thread. moves: changes of activity. step: of the run. peer: for
+    whom it waits. steps: begun so far, in all runs."""
+
+    beats: int = 0
+    moves: int = 0
+    step: int = 0
+    activity: Activity = Activity.STARTING
+    peer: int = EVERYBODY
+    steps: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return "while starting" if self.activity == Activity.STARTING else f"at step {self.step}"
+
+    @property
+    def doing(self) -> str:
+        """What it is at, in words."""
+        match self.activity:
+            case Activity.STARTING:
+                return self.place
+            case Activity.COMPUTING:
+                return f"{self.place}, while computing"
+            case Activity.WAITING:
+                return f"{self.place}, while waiting for {'the others' if self.peer == EVERYBODY else f'node {self.peer}'}"
+            case Activity.DONE:
+                return f"{self.place}, when done"
+
+
+LAYOUT = struct.Struct("<6q")
+
+
+def as_pulse(written: bytes | memoryview) -> Pulse:
+    """A pulse read from its LAYOUT.size bytes."""
+    beats, moves, step, activity, peer, steps = LAYOUT.unpack(written)
+    return Pulse(beats, moves, step, Activity(activity), peer, steps)
+
+
+class PulseWriter:
+    """A process's own pulse, kept in LAYOUT.size bytes that others may read at any time; each number is written apart."""
+
+    def __init__(self, buffer: memoryview) -> None:
+        self._numbers = buffer.cast("q")
+        self._numbers[4] = EVERYBODY
+
+    @property
+    def now(self) -> Pulse:
+        """The pulse as it is."""
+        return as_pulse(self._numbers.cast("B"))
+
+    def beat(self) -> None:
+        """The heart beats; called by the heart's thread only."""
+        self._numbers[0] += 1
+
+    def step(self, step: int) -> None:
+        """The process begins a step."""
+        self._numbers[2] = step
+        self._numbers[5] += 1
+        self._numbers[1] += 1
+
+    def move(self, activity: Activity, peer: int = EVERYBODY) -> None:
+        """The process turns to another activity."""
+        self._numbers[4] = peer
+        self._numbers[3] = int(activity)
+        self._numbers[1] += 1
+
+
+class Verdict(NamedTuple):
+    """Who is to blame (None: nobody alone), and the sentence without its end."""
+
+    rank: int | None
+    sentence: str
+
+
+class Watch:
+    """Looks at all pulses now and then. timeout: seconds without a move that make a process hung; start_timeout: the same until it has started."""
+
+    def __init__(self, size: int, timeout: float, start_timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.timeout, self.start_timeout = timeout, max(start_timeout, timeout)
+        self._clock = clock
+        now = clock()
+        self._looked = now
+        self._pulses = [Pulse() for _ in range(size)]
+        self._beaten = [now] * size
+        self._moved = [now] * size
+
+    def look(self, pulses: Sequence[Pulse]) -> Verdict | None:
+        """Take in the pulses of all ranks as they are now."""
+        now = self._clock()
+        if now - self._looked > self.timeout / 2:  # the watch itself was stopped for a while: nobody is judged by that
+            self._beaten, self._moved = [now] * len(pulses), [now] * len(pulses)
+        self._looked = now
+        for rank, (before, pulse) in enumerate(zip(self._pulses, pulses, strict=True)):
+            if pulse.beats != before.beats:
+                self._beaten[rank] = now
+            if pulse.moves != before.moves:
+                self._beaten[rank] = self._moved[rank] = now
+        self._pulses = list(pulses)
+        late = [(self._late(rank, now), rank) for rank in range(len(pulses))]
+        overdue, rank = max(late, key=lambda found: (found[0], -found[1]), default=(-1.0, 0))
+        if overdue >= 0:
+            pulse = pulses[rank]
+            seconds = self.start_timeout if pulse.activity == Activity.STARTING else self.timeout
+            return Verdict(rank, f"node {rank} has not moved for {seconds:g} s (last seen {pulse.doing})")
+        return self._all_wait(now)
+
+    def _late(self, rank: int, now: float) -> float:
+        """By how many seconds the process is overdue; negative while it is not, or is excused."""
+        pulse = self._pulses[rank]
+        if pulse.activity == Activity.DONE:
+            return -1.0
+        allowed = self.start_timeout if pulse.activity == Activity.STARTING else self.timeout
+        since = self._beaten[rank] if pulse.activity == Activity.WAITING else self._moved[rank]
+        return now - since - allowed
+
+    def _all_wait(self, now: float) -> Verdict | None:
+        waiting = [rank for rank, pulse in enumerate(self._pulses) if pulse.activity != Activity.DONE]
+        if not waiting or any(self._pulses[rank].activity != Activity.WAITING or now - self._moved[rank] < self.timeout for rank in waiting):
+            return None
+        clauses = [f"node {rank} {self._pulses[rank].doing.replace('while waiting', 'waits')}" for rank in waiting]
+        return Verdict(None, f"all nodes have been waiting for {self.timeout:g} s: {'; '.join(clauses).replace(', waits', ' waits')}")
+
+
+def and_so_the_others(verdict: Verdict, size: int) -> str:
+    """The verdict's whole sentence: what it says, and that the others were stopped."""
+    others = [str(rank) for rank in range(size) if rank != verdict.rank]
+    if not others:
+        return f"{verdict.sentence}."
+    return f"{verdict.sentence}; node{'s' if len(others) > 1 else ''} {', '.join(others)} {'were' if len(others) > 1 else 'was'} stopped."

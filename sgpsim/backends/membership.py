@@ -1,0 +1,211 @@
+"""Membership: a process's place among the others, from joining the group to leaving it.
+
+The rule: while a process is a member its heart beats on a thread of its own, and shows its pulse on a board. Under sgpsim's launcher the parent watches the
+board, and a child only makes sure that its parent lives. Under torchrun, or whoever else sets RANK and WORLD_SIZE, there is no such parent, so each
+heart also watches all others; the first verdict, kept in the store, is everybody's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sgpsim.backends.boards import Board, FileBoard, StoreBoard
+from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter, Verdict, Watch, and_so_the_others
+from sgpsim.backends.post import PeerLost
+from sgpsim.errors import NodeFailure, SpecificationError
+
+FAILED = 4
+"""Exit code of a process that ends because another one failed."""
+START_TIMEOUT = 120.0
+"""Seconds within which all processes must have started; importing torch on a busy machine takes its time."""
+GRACE = 3.0
+"""Seconds that a process has for ending by itself once a verdict stands."""
+FOREVER = timedelta(days=365)
+"""gloo's own time-outs close connections, so it gets none; who hangs is told by the pulses."""
+
+
+class Membership(ABC):
+    """rank: this process's. size: number of processes. pulse: what it says about itself. group: the process group, None for the default one."""
+
+    def __init__(self, rank: int, size: int, board: Board, interval: float) -> None:
+        self.rank, self.size, self.board = rank, size, board
+        self.pulse = PulseWriter(board.mine(rank))
+        self.group: Any = None
+        self.call_off: Callable[[str], None] = lambda reason: None
+        self._interval = interval
+        self._over = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="sgpsim heart", daemon=True)
+
+    def start(self) -> None:
+        self._heart.start()
+
+    def leave(self) -> None:
+        """The work is done; the heart stops."""
+        self.pulse.move(Activity.DONE)
+        self._over.set()
+        self._heart.join()
+        self.board.publish()
+
+    def waits(self, peer: int | None) -> None:
+        """The process begins to wait for `peer`, or (None) goes on."""
+        if peer is None:
+            self.pulse.move(Activity.COMPUTING)
+        else:
+            self.pulse.move(Activity.WAITING, peer)
+
+    def barrier(self) -> None:
+        import torch.distributed as dist
+
+        self.pulse.move(Activity.WAITING, EVERYBODY)
+        try:
+            dist.barrier(group=self.group)
+        except RuntimeError as error:
+            raise PeerLost(None, str(error)) from None
+        self.pulse.move(Activity.COMPUTING)
+
+    def _beat(self) -> None:
+        while not self._over.is_set():
+            self.pulse.beat()
+            self.watch()
+            self._over.wait(self._interval)
+
+    @abstractmethod
+    def watch(self) -> None:
+        """Called at every beat: end this process, or its waiting, where it can't go on."""
+
+    @abstractmethod
+    def failure(self, lost: PeerLost) -> NodeFailure:
+        """What to tell after a connection was lost."""
+
+
+class Child(Membership):
+    """A process started by sgpsim's launcher, which watches it by a board in `folder`."""
+
+    def __init__(self, folder: Path, rank: int, size: int, interval: float) -> None:
+        super().__init__(rank, size, FileBoard(folder / "pulses", size), interval)
+        self._parent = os.getppid()
+        self._meeting = folder / "meeting"
+        self.start()
+
+    def join(self) -> None:
+        import torch.distributed as dist
+
+        meeting = f"file://{self._meeting.absolute()}"
+        try:
+            dist.init_process_group("gloo", init_method=meeting, rank=self.rank, world_size=self.size, timeout=FOREVER)
+        except RuntimeError as error:
+            raise PeerLost(None, str(error)) from None
+
+    def watch(self) -> None:
+        if os.getppid() != self._parent:
+            os._exit(FAILED)
+
+    def failure(self, lost: PeerLost) -> NodeFailure:
+        return NodeFailure(f"node {self.rank} lost {'another node' if lost.peer is None else f'node {lost.peer}'}.")
+
+
+class Volunteer(Membership):
+    """A process that found RANK and WORLD_SIZE in its environment (torchrun sets them). It judges, and obeys the first verdict."""
+
+    def __init__(self, timeout: float) -> None:
+        missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+        if missing:
+            raise SpecificationError(
+                f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start all of them by"
+                " `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch(experiment), or by torchrun."
+            )
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self._timeout = timeout
+        self._watch = Watch(size, timeout, START_TIMEOUT)
+        self._sentence = ""
+        store = _store(rank, size)
+        super().__init__(rank, size, StoreBoard(store, size), max(0.05, min(1.0, timeout / 20)))
+        self.start()
+        self._join(store)
+
+    def _join(self, store: Any) -> None:
+        import torch.distributed as dist
+
+        if dist.is_initialized():
+            self.group = dist.new_group(backend="gloo", timeout=FOREVER)
+        else:
+            dist.init_process_group("gloo", store=dist.PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER)
+
+    def watch(self) -> None:
+        assert isinstance(self.board, StoreBoard)
+        try:
+            self.board.publish()
+            sentence = self.board.verdict()
+            verdict = None if sentence else self._watch.look(self.board.read())
+            if verdict is not None:
+                sentence = self.board.settle(and_so_the_others(verdict, self.size))
+        except RuntimeError:  # the store has gone, with the process that held it
+            sentence = "the rendezvous store has gone, and with it the launcher or the node that held it; all nodes were stopped."
+        if sentence:
+            self._sentence = sentence
+            self.call_off(sentence)
+            if not self._over.wait(GRACE):  # stuck where nobody can call it off
+                print(sentence, file=sys.stderr, flush=True)
+                os._exit(FAILED)
+
+    def failure(self, lost: PeerLost) -> NodeFailure:
+        """The verdict that stands, else a new one: a broken connection means that its other end died."""
+        assert isinstance(self.board, StoreBoard)
+        atexit.register(_leave_at_once)
+        patience = time.monotonic() + self._timeout + GRACE
+        while not self._sentence and lost.peer is None and time.monotonic() < patience:
+            time.sleep(0.05)  # the watch, or whoever knows which connection broke, will tell
+        if not self._sentence:
+            self._sentence = self._settled(lost)
+        self._over.set()
+        return NodeFailure(self._sentence)
+
+    def _settled(self, lost: PeerLost) -> str:
+        assert isinstance(self.board, StoreBoard)
+        if lost.peer is None:
+            return f"node {self.rank} lost its connections ({lost}); all nodes were stopped."
+        try:
+            pulse = self.board.read()[lost.peer]
+            return self.board.settle(and_so_the_others(Verdict(lost.peer, f"node {lost.peer} died {pulse.place}, its connection broke"), self.size))
+        except RuntimeError:
+            return and_so_the_others(Verdict(lost.peer, f"node {lost.peer} died, and the rendezvous store with it"), self.size)
+
+    def confess(self, reason: str) -> None:
+        """This process fails by itself: let the others know why, before its connections break."""
+        assert isinstance(self.board, StoreBoard)
+        self._over.set()
+        try:
+            self.board.settle(and_so_the_others(Verdict(self.rank, f"node {self.rank} failed {self.pulse.now.doing}: {reason}"), self.size))
+        except RuntimeError:
+            return
+
+
+_stores: list[Any] = []
+
+
+def _store(rank: int, size: int) -> Any:
+    """A corner of the rendezvous store for one more run; the store itself is connected once per process."""
+    import torch.distributed as dist
+
+    if not _stores:
+        ours = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        _stores.append(dist.TCPStore(address, port, size, is_master=ours, timeout=timedelta(seconds=START_TIMEOUT), wait_for_workers=False))
+    _stores.append(dist.PrefixStore(f"sgpsim/{len(_stores)}", _stores[0]))
+    return _stores[-1]
+
+
+def _leave_at_once() -> None:
+    """Threads of gloo may wait for ever for the peer that is gone, so a process that lost one is not taken down piece by piece."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(FAILED)

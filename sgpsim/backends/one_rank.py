@@ -1,0 +1,82 @@
+"""One rank: a process's part in one run, from the common start to the last word.
+
+The rule: the algorithm's coroutine is driven by one call, as no await of a real node hands control back. Then the process says its last word to all others
+and waits for theirs, so that nothing is outstanding, and leaves its record with its ledger, whatever happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgpsim.backends.membership import Membership
+from sgpsim.backends.post import MessageLost, PeerLost, Post
+from sgpsim.backends.record import Record, record_paths, row_type
+from sgpsim.backends.torch_node import TorchNode
+from sgpsim.errors import MassLeak
+from sgpsim.experiment import Experiment
+
+if TYPE_CHECKING:
+    from sgpsim.backends.torch_distributed import TorchDistributed
+
+
+def run_seed(backend: TorchDistributed, experiment: Experiment, seed: int, member: Membership, folder: Path, case: int = 0) -> None:
+    """Be one node of one run, and leave its record in `folder`. Raises PeerLost, or MassLeak where a message can't come any more."""
+    record = Record(record_paths(folder, case, seed, member.rank), row_type(experiment, backend.keep_trajectory))
+    member.barrier()
+    start = time.perf_counter()
+
+    def clock() -> float:
+        return time.perf_counter() - start
+
+    dimension, dtype = experiment.objective.dimension, np.dtype(experiment.dtype)
+    post = Post(member.rank, member.size, dimension, dtype, member.group, clock, member.waits)
+    member.call_off = post.call_off
+    trace = backend.trace and seed == experiment.seeds[0]
+    node = TorchNode(backend, experiment, seed, post, record, member.pulse, _mean_over(member), clock, trace)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            _drive(experiment.algorithm.run(node))
+            node.leaks += post.finish()
+        for direction, accounts in (("sent", post.sent), ("taken", post.taken)):
+            for peer, account in accounts.items():
+                record.line("ledger", direction, peer, *account.told)
+    except MessageLost as lost:
+        node.leaks.append(str(lost))
+        raise MassLeak(str(lost)) from None
+    except PeerLost as lost:
+        raise post.whom(lost) from None
+    finally:
+        for leak in node.leaks:
+            record.line("leak", leak)
+        record.line("gradients", node.gradients)
+        record.close()
+
+
+def _drive(activity: Any) -> None:
+    """Run a coroutine whose awaits never hand control back."""
+    try:
+        activity.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("an algorithm awaited something that is none of its node's calls")
+
+
+def _mean_over(member: Membership) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The mean over all processes, added in gloo's order; writes into the array given."""
+
+    def mean(value: NDArray[Any]) -> NDArray[Any]:
+        import torch
+        import torch.distributed as dist
+
+        dist.all_reduce(torch.from_numpy(value), group=member.group)
+        value /= member.size
+        value.flags.writeable = False
+        return value
+
+    return mean

@@ -1,0 +1,186 @@
+"""Replay: the records of all processes, put together into one Run.
+
+The rule: what was computed apart is looked at as a simulation would look at it: cut by step, through the same monitor and the same measurements, so that
+the numbers are the same. Then the ledgers are reconciled: what one end of a pair says it sent, the other must have taken in, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sgpsim.backends.backend import MonitorPolicy
+from sgpsim.backends.cuts import StepCuts
+from sgpsim.backends.monitor import Diverged, Leaking, Monitor
+from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type
+from sgpsim.experiment import Experiment
+from sgpsim.mass import Mass
+from sgpsim.metrics import Measurements
+from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
+from sgpsim.trace import Trace, TraceBuilder
+
+Account = tuple[int, float, float]
+
+
+class Replay:
+    """One seed, from the records of all ranks. complete: whether all ranks came to the end."""
+
+    def __init__(self, experiment: Experiment, monitor: MonitorPolicy, keep: bool, folder: Path, case: int, seed: int, complete: bool) -> None:
+        self.experiment, self.seed, self.complete = experiment, seed, complete
+        paths = [record_paths(folder, case, seed, rank) for rank in range(experiment.nodes)]
+        self.rows = [read_rows(rows, row_type(experiment, keep)) for rows, _ in paths]
+        self.lines = [read_lines(lines) for _, lines in paths]
+        self.keep = keep
+        self.length = min(len(rows) for rows in self.rows)
+        self.measurements = Measurements(experiment.objective, (seed,))
+        self.monitor = Monitor(monitor, experiment.nodes, float(np.finfo(experiment.dtype).eps))
+        self.cuts = StepCuts(experiment, self.monitor, self.measurements, keep)
+        self.outcome: Outcome = "finished"
+        self.remarks: list[str] = []
+
+    def look(self, tick: Callable[[], None]) -> None:
+        """Reconcile the ledgers, then put the rows together cut by cut."""
+        for rank, lines in enumerate(self.lines):
+            for told in lines:
+                if told[0] == "note":
+                    _, step, time, metric, value = told
+                    self.measurements.note(self.seed, step, rank, time, metric, value)
+        try:
+            with np.errstate(all="ignore"):
+                self._cut_by_cut(tick)
+        except Diverged as stop:
+            self.outcome, self.remarks = "diverged", [f"seed {self.seed}: {stop}"]
+        except Leaking:
+            pass
+        if self.monitor.policy != "off":
+            self.monitor.leaks[:0] = self._leaks_of_pairs()
+        if self.monitor.leaks and self.outcome != "diverged":
+            self.outcome = "leaked"
+            self.remarks = [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
+
+    def _cut_by_cut(self, tick: Callable[[], None]) -> None:
+        cuts = self.cuts
+        for number in range(self.length):
+            tick()
+            cuts.latest = int(self.rows[0][number]["round"])
+            for rank, rows in enumerate(self.rows):
+                row = rows[number]
+                step = int(row["step"])
+                if cuts.flying:
+                    cuts.under_way(step, row["flight"], float(row["flight_weight"]))
+                if self.keep:
+                    cuts.gradient(rank, step, row["gradient"])
+                cuts.report(rank, step, Mass(row["value"], row["weight"]), row["move"], float(row["time"]), float(row["bytes"]))
+        cuts.measure_last()
+
+    def _leaks_of_pairs(self) -> list[str]:
+        """Sentences of the ranks themselves, and about pairs whose two ends do not agree; numbers that are not finite are no leak."""
+        found = [str(told[1]) for lines in self.lines for told in lines if told[0] == "leak"]
+        sent: dict[tuple[int, int], Account] = {}
+        taken: dict[tuple[int, int], Account] = {}
+        for rank, lines in enumerate(self.lines):
+            for told in lines:
+                if told[0] == "ledger":
+                    _, direction, peer, count, values, weights = told
+                    pair = (rank, peer) if direction == "sent" else (peer, rank)
+                    (sent if direction == "sent" else taken)[pair] = (count, values, weights)
+        for pair in sorted(sent.keys() & taken.keys()):
+            (out, values, weights), (came, found_values, found_weights) = sent[pair], taken[pair]
+            finite = math.isfinite(values) and math.isfinite(found_values)
+            if out != came or weights != found_weights or (finite and values != found_values):
+                found.append(
+                    f"mass leak between node {pair[0]} and node {pair[1]}: {out} messages were sent and {came} taken in, with {values - found_values:.6g} of"
+                    f" the sum of all x and {weights - found_weights:.6g} of w lost on the way"
+                )
+        return found
+
+    def trace(self) -> Trace:
+        """Spans as they are; a message's two halves, told by its sender and its receiver, joined by its number."""
+        builder = TraceBuilder(self.seed)
+        arrivals: dict[tuple[int, int, int], float] = {}
+        for rank, lines in enumerate(self.lines):
+            for told in lines:
+                if told[0] == "span":
+                    builder.spans.append((rank, *told[1:]))
+                elif told[0] == "taken":
+                    arrivals[told[1], rank, told[2]] = told[3]
+        size = self.experiment.message_size
+        for rank, lines in enumerate(self.lines):
+            for told in lines:
+                if told[0] == "sent":
+                    _, receiver, number, step, begin, end = told
+                    arrival = arrivals.get((rank, receiver, number))
+                    if arrival is not None:
+                        builder.messages.append((rank, receiver, "round", step, begin, end, arrival, size))
+        return builder.build()
+
+    @property
+    def last(self) -> list[Any]:
+        """The last row of every rank; the last that all have where not all came to the end."""
+        return [rows[-1 if self.complete else self.length - 1] for rows in self.rows]
+
+
+def as_run(
+    experiment: Experiment,
+    monitor: MonitorPolicy,
+    keep: bool,
+    trace: bool,
+    folder: Path,
+    case: int = 0,
+    complete: bool = True,
+    failure: str | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Run | None:
+    """All seeds as one Run. complete: whether all processes came to the end; if not, None may come back, where they left no cut common to all.
+    failure: why the processes ended too early, where one died or hung. tick: called after each cut."""
+    replays: list[Replay] = []
+    for seed in experiment.seeds:
+        replay = Replay(experiment, monitor, keep, folder, case, seed, complete)
+        if replay.length == 0:
+            break
+        replay.look(tick)
+        replays.append(replay)
+    if not replays:
+        return None
+    outcome: Outcome = "finished" if failure is None else "failed"
+    for replay in replays:
+        if replay.outcome != "finished" and outcome != "leaked":
+            outcome = replay.outcome
+    last = [replay.last for replay in replays]
+    last += last[-1:] * (len(experiment.seeds) - len(last))  # a failure may have ended the run before the last seed
+
+    def final(name: str) -> NDArray[Any]:
+        return np.stack([np.stack([row[name] for row in rows]) for rows in last], axis=1)
+
+    remarks = [remark for replay in replays for remark in replay.remarks]
+    return Run(
+        experiment,
+        "TorchDistributed",
+        pl.concat([replay.measurements.table() for replay in replays]),
+        Final(final("value"), final("weight"), final("time")),
+        replays[0].trace() if trace else None,
+        _joined([replay.cuts.trajectory() for replay in replays]) if keep else None,
+        outcome,
+        tuple([failure, *remarks] if failure else remarks),
+        {
+            "node_steps": float(sum(told[1] for replay in replays for lines in replay.lines for told in lines if told[0] == "gradients")),
+            "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),
+        },
+        provenance(),
+    )
+
+
+def _joined(parts: list[Trajectory | None]) -> Trajectory | None:
+    """Trajectories of several seeds as one; None where their lengths differ."""
+    whole = [part for part in parts if part is not None]
+    if len(whole) < len(parts) or len({len(part.values) for part in whole}) != 1:
+        return None
+    axes = {"values": 2, "gradients": 2, "moves": 2, "flight_values": 1, "clocks": 2}
+    joined = {name: np.concatenate([getattr(part, name) for part in whole], axis=axis) for name, axis in axes.items()}
+    return whole[0]._replace(**joined)

@@ -1,0 +1,186 @@
+"""Real processes over gloo: the numbers of the simulation to the bit, and an end with a name where a process dies or hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sgpsim.algorithms.adpsgd import ADPSGD
+from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
+from sgpsim.algorithms.dpsgd import DPSGD
+from sgpsim.algorithms.overlap_sgp import OverlapSGP
+from sgpsim.algorithms.push_sum import PushSum
+from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.budget import Gradients, Seconds, Steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.stragglers import SlowFrom
+from sgpsim.descents.momentum import Momentum
+from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant
+from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.launch import Launcher, launch, launch_all
+from sgpsim.objectives.datasets import SyntheticClassification
+from sgpsim.objectives.logistic import LogisticRegression
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.run import Run
+from sgpsim.schedules.bipartite_exponential import BipartiteExponential
+from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.schedules.random_peer import RandomPeer
+from sgpsim.schedules.ring import UndirectedRing
+
+pytest.importorskip("torch")
+NODES = 4
+QUADRATIC = Quadratic(nodes=NODES, dimension=7, noise=0.5)
+LOGISTIC = LogisticRegression(nodes=NODES, data=SyntheticClassification(samples=64, features=5), batch=4)
+DESCENT = SGD(Constant(0.05))
+CLUSTER = Cluster(NODES)
+
+SAME_BITS = [
+    Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(24), seeds=(0, 3), measure_every=5),
+    Experiment(SGP(Momentum(Constant(0.02))), LOGISTIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(20), dtype="float32"),
+    Experiment(SGP(DESCENT), LOGISTIC, RandomPeer(NODES), Gradients(70)),
+    Experiment(PushSum(), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=5), Steps(15), start=((1.0,) * 7, (2.0,) * 7, (0.5,) * 7, (9.0,) * 7)),
+    Experiment(DPSGD(DESCENT), QUADRATIC, UndirectedRing(NODES), Steps(15), dtype="float32"),
+    Experiment(DPSGD(DESCENT, "adapt-then-combine"), LOGISTIC, BipartiteExponential(NODES), Steps(15)),
+    Experiment(OverlapSGP(DESCENT, delay=2), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(21)),
+    Experiment(OverlapSGP(DESCENT, delay=1, every=2), LOGISTIC, OnePeerExponential(NODES), Steps(21), dtype="float32"),
+    Experiment(OverlapSGP(DESCENT, delay=0), QUADRATIC, OnePeerExponential(NODES), Steps(10)),
+]
+ALL_REDUCE = Experiment(AllReduceSGD(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(20))
+ARRIVAL = Experiment(OverlapSGP(DESCENT, delay=3, mixing="arrival"), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(40))
+DIVERGES = Experiment(SGP(SGD(Constant(1e150))), QUADRATIC, OnePeerExponential(NODES), Steps(12))
+LOSES = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(12))
+ENDLESS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(10**7), measure_every=1000)
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[Experiment, Run]:
+    """One launch for all that ends well: importing torch four times takes longer than the runs."""
+    told = TorchDistributed(keep_trajectory=True)
+    cases = [(experiment, told) for experiment in [*SAME_BITS, ALL_REDUCE, ARRIVAL, DIVERGES]]
+    cases.append((LOSES, TorchDistributed(monitor="record", drop=(1, 3, 3))))
+    found = launch_all(cases)
+    return {experiment: run for (experiment, _), run in zip(cases, found, strict=True)}
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("experiment", SAME_BITS, ids=lambda case: f"{type(case.algorithm).__name__}-{type(case.schedule).__name__}-{case.dtype}")
+def test_numbers_equal_the_simulation_to_the_bit(runs: dict[Experiment, Run], experiment: Experiment) -> None:
+    real, simulated = runs[experiment], Simulated(CLUSTER, keep_trajectory=True).run(experiment)
+    assert real.outcome == "finished" and not real.remarks
+    assert real.trajectory is not None and simulated.trajectory is not None
+    for name in ("values", "weights", "gradients", "moves"):
+        ours, theirs = getattr(real.trajectory, name), getattr(simulated.trajectory, name)
+        assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs), name
+    assert np.array_equal(real.final.values, simulated.final.values) and np.array_equal(real.final.weights, simulated.final.weights)
+    assert (real.final.clocks > 0).all()
+    keys = ["seed", "cut", "step", "node", "metric"]
+    both = real.metrics.sort(keys), simulated.metrics.sort(keys)
+    assert both[0].select(keys).equals(both[1].select(keys))
+    if experiment.algorithm.leaves_in_flight:  # what is under way is summed in another order
+        assert np.allclose(both[0]["value"], both[1]["value"], rtol=1e-5, atol=1e-5 if experiment.dtype == "float32" else 1e-12)
+    else:
+        assert both[0].select("value").equals(both[1].select("value"))
+
+
+@pytest.mark.distributed
+def test_all_reduce_equals_the_simulation_to_rounding(runs: dict[Experiment, Run]) -> None:
+    real, simulated = runs[ALL_REDUCE], Simulated(CLUSTER).run(ALL_REDUCE)
+    assert real.outcome == "finished"
+    assert np.allclose(real.final.values, simulated.final.values, rtol=1e-13, atol=1e-13)
+    assert np.array_equal(real.final.values[0], real.final.values[3])
+
+
+@pytest.mark.distributed
+def test_mixing_on_arrival_keeps_all_mass(runs: dict[Experiment, Run]) -> None:
+    real = runs[ARRIVAL]
+    assert real.outcome == "finished" and not real.remarks
+    assert real.trajectory is not None
+    start, moved = real.trajectory.values[0].sum(axis=0), real.trajectory.moves.sum(axis=(0, 1))
+    assert np.allclose(real.final.values.sum(axis=0), start + moved, rtol=1e-12)
+    assert np.isclose(real.final.weights.sum(), NODES)
+
+
+@pytest.mark.distributed
+def test_a_diverging_run_says_so_as_the_simulation_does(runs: dict[Experiment, Run]) -> None:
+    simulated = Simulated(CLUSTER).run(DIVERGES)
+    assert runs[DIVERGES].outcome == simulated.outcome == "diverged"
+    assert runs[DIVERGES].remarks[0].split(" (")[0] == simulated.remarks[0].split(" (")[0]
+
+
+@pytest.mark.distributed
+def test_a_message_that_travels_empty_is_told_by_its_pair(runs: dict[Experiment, Run]) -> None:
+    found = runs[LOSES]
+    assert found.outcome == "leaked"
+    assert "between node 1 and node 3: 6 messages were sent and 6 taken in" in found.remarks[0]
+    assert any("mass leak by step 4" in remark for remark in found.remarks)
+
+
+@pytest.mark.distributed
+def test_trace_tells_real_times(runs: dict[Experiment, Run]) -> None:
+    trace = runs[SAME_BITS[0]].trace
+    assert trace is not None
+    assert set(trace.spans["node"]) == set(range(NODES)) and {"compute", "wait"} >= set(trace.spans["lane"])
+    assert len(trace.spans.filter(pl.col("lane") == "compute")) == 24 * NODES
+    assert (trace.spans["end"] >= trace.spans["start"]).all()
+    assert len(trace.messages) == 24 * NODES
+    assert (trace.messages["arrival"] >= trace.messages["begin"]).all() and (trace.messages["end"] >= trace.messages["begin"]).all()
+    for _, lane in trace.spans.group_by("node", "lane"):
+        assert (lane.sort("start")["start"][1:] >= lane.sort("start")["end"][:-1]).all()
+
+
+def _fail(backend: TorchDistributed, signal_: signal.Signals | None) -> tuple[NodeFailure, float, list[int]]:
+    """Launch an endless run, hurt node 2 once it has begun, and give back how it ended and how many seconds after."""
+    hurt: list[float] = []
+
+    def progress(done: int, expected: int) -> None:
+        if done > 40 and not hurt:
+            hurt.append(time.monotonic())
+            if signal_ is not None:
+                launcher.children[2].send_signal(signal_)
+
+    launcher = Launcher([(ENDLESS, backend)], NODES, progress)
+    with launcher, pytest.raises(NodeFailure) as failure:
+        launcher.watch()
+    seconds = time.monotonic() - hurt[0]
+    return failure.value, seconds, [child.returncode for child in launcher.children]
+
+
+@pytest.mark.distributed
+def test_a_killed_process_is_named_and_the_others_end() -> None:
+    failure, seconds, codes = _fail(TorchDistributed(timeout=20), signal.SIGKILL)
+    assert str(failure).startswith("node 2 died (signal 9, SIGKILL) at step ")
+    assert str(failure).endswith("; nodes 0, 1, 3 were stopped.")
+    assert seconds < 10 and all(codes)
+    partial: Run = failure.run  # pyright: ignore[reportAttributeAccessIssue]
+    assert partial.outcome == "failed" and partial.remarks[0] == str(failure)
+    assert partial.curve("loss")["value"].is_finite().all() and partial.final.values.shape == (NODES, 1, 7)
+
+
+@pytest.mark.distributed
+def test_a_stopped_process_is_named_and_the_others_end() -> None:
+    failure, seconds, _ = _fail(TorchDistributed(timeout=2), signal.SIGSTOP)
+    assert str(failure).startswith("node 2 has not moved for 2 s (last seen at step ")
+    assert 1.5 < seconds < 12
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_gradient_that_never_ends_is_named() -> None:
+    cluster = Cluster(NODES, ConstantTime(0.001), stragglers=(SlowFrom((2,), 1e6, 1.0),))
+    failure, _, _ = _fail(TorchDistributed(timeout=2, compute="sleep", cluster=cluster), None)
+    assert str(failure).startswith("node 2 has not moved for 2 s (last seen at step ")
+    assert "while computing)" in str(failure)
