@@ -23,9 +23,7 @@ def nonnegative(setting: Setting) -> Hypothesis:
 
 def column_sums(setting: Setting) -> Hypothesis:
     off = float(np.abs(setting.chain.rounds.sum(axis=1) - 1.0).max())
-    return Hypothesis(
-        "every column sums to 1", "holds" if off <= COLUMN_TOLERANCE else "fails", f"largest |sum - 1| {off:.3g}"
-    )
+    return Hypothesis("every column sums to 1", "holds" if off <= COLUMN_TOLERANCE else "fails", f"largest |sum - 1| {off:.3g}")
 
 
 def self_loops(setting: Setting) -> Hypothesis:
@@ -63,18 +61,14 @@ def matrices(setting: Setting) -> list[Hypothesis]:
 
 def doubly_stochastic(setting: Setting) -> Hypothesis:
     off = float(np.abs(setting.chain.rounds.sum(axis=2) - 1.0).max())
-    return Hypothesis(
-        "every row sums to 1", "holds" if off <= COLUMN_TOLERANCE else "fails", f"largest |sum - 1| {off:.3g}"
-    )
+    return Hypothesis("every row sums to 1", "holds" if off <= COLUMN_TOLERANCE else "fails", f"largest |sum - 1| {off:.3g}")
 
 
 def known(sentence: str, constant: Constant) -> Hypothesis:
     """That a constant of the objective exists, with what supports it."""
     if constant.value is None:
         return Hypothesis(sentence, "unknown", constant.how, "unknown")
-    return Hypothesis(
-        sentence, "holds", f"{constant.value:.4g} ({constant.evidence}: {constant.how})", constant.evidence
-    )
+    return Hypothesis(sentence, "holds", f"{constant.value:.4g} ({constant.evidence}: {constant.how})", constant.evidence)
 
 
 def smooth(setting: Setting) -> Hypothesis:
@@ -97,9 +91,7 @@ def independent_draws(setting: Setting) -> Hypothesis:
     sentence = "draws are independent, with replacement, across steps and nodes"
     if setting.sampling is None:
         return Hypothesis(sentence, "unknown", "no objective was given")
-    return Hypothesis(
-        sentence, "holds" if setting.sampling == "replacement" else "fails", f"sampling: {setting.sampling}"
-    )
+    return Hypothesis(sentence, "holds" if setting.sampling == "replacement" else "fails", f"sampling: {setting.sampling}")
 
 
 def own_stream(setting: Setting) -> Hypothesis:
@@ -127,9 +119,7 @@ def step_at_most(setting: Setting, limit: float | None, formula: str) -> Hypothe
     sentence = f"gamma <= {formula}"
     if setting.step_size is None or limit is None:
         return Hypothesis(sentence, "unknown", "the step size or a constant in the limit is not known")
-    return Hypothesis(
-        sentence, "holds" if setting.step_size <= limit else "fails", f"{setting.step_size:.4g} against {limit:.4g}"
-    )
+    return Hypothesis(sentence, "holds" if setting.step_size <= limit else "fails", f"{setting.step_size:.4g} against {limit:.4g}")
 
 
 def late(setting: Setting) -> Hypothesis:
@@ -142,11 +132,7 @@ def theorem_d1(setting: Setting) -> list[Hypothesis]:
     """All that theorem D1 and its parts suppose."""
     smoothness, limit = setting.constants.smoothness.value, None
     if smoothness is not None and setting.contraction is not None:
-        limit = (
-            min(1.0, 1 / (24**0.5 * setting.profile.first)) / smoothness
-            if setting.profile.first > 0
-            else 1 / smoothness
-        )
+        limit = min(1.0, 1 / (24**0.5 * setting.profile.first)) / smoothness if setting.profile.first > 0 else 1 / smoothness
     return [
         *matrices(setting),
         *stochastic(setting),

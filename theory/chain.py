@@ -117,9 +117,18 @@ class Chain:
             found = self.rounds[steps % len(self.rounds) if self.periodic else steps] @ found[:starts]
             yield found
 
-    def kernels(self, longest: int) -> Iterator[NDArray[np.float64]]:
-        """For m = 0, 1, ..., longest: E_{s+m:s} for all starts s that can differ: (starts, real, states)."""
+    def remainders(self, longest: int) -> Iterator[NDArray[np.float64]]:
+        """For m = 0, 1, ..., longest: F_{s+m:s} = A_{s+m:s} - (1/n) A_{s+m:0} w^0 1' for all starts s that can differ.
+
+        Each (starts, states, states). They compose, F_{k:s} = F_{k:r} F_{r:s}, as columns of A sum to 1 and all mass
+        to n; the kernel is F's rows of real nodes, divided by their weights.
+        """
         for length, found in enumerate(self.products(longest)):
             starts = np.arange(min(self.distinct, self.horizon + 1 - length))
             chosen = found[starts % len(self.rounds)] if self.periodic else found[: len(starts)]
-            yield chosen[:, : self.real] / self.weights[starts + length][:, :, None] - 1.0 / self.real
+            yield chosen - self.masses[starts + length][:, :, None] / self.real
+
+    def kernels(self, longest: int) -> Iterator[NDArray[np.float64]]:
+        """For m = 0, 1, ..., longest: E_{s+m:s} for all starts s that can differ: (starts, real, states)."""
+        for length, found in enumerate(self.remainders(longest)):
+            yield found[:, : self.real] / self.weights[np.arange(len(found)) + length][:, :, None]

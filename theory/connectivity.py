@@ -51,12 +51,7 @@ def unions(chain: Chain, length: int) -> Iterator[NDArray[np.bool_]]:
 
 
 def strongly_connected(union: NDArray[np.bool_]) -> bool:
-    return (
-        connected_components(
-            csr_array(union.astype(np.float64)), directed=True, connection="strong", return_labels=False
-        )
-        == 1
-    )
+    return connected_components(csr_array(union.astype(np.float64)), directed=True, connection="strong", return_labels=False) == 1
 
 
 def diameter(union: NDArray[np.bool_]) -> int:

@@ -18,7 +18,7 @@ from theory.chain import Chain
 from theory.connectivity import positivity_bound, positivity_time, windows
 
 NEGLIGIBLE = 1e-14
-"""Norms below this are rounding of exact averaging."""
+"""Norms below this over the smallest weight are rounding of exact averaging."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,32 @@ def a_priori(chain: Chain, delay: int = 0) -> Contraction | None:
 
 
 def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
-    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact; the tail is
-    `bound`'s, if any is left."""
+    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact to rounding.
+
+    The tail is bounded by `bound`, or by composition where that is less: with F of Chain.remainders, M the cut and
+    theta = sup |F_M|_2, eps_{m + qM} <= sup |E_m|_2 theta^q (all columns), so the tail is geometric in blocks of M.
+    """
     norms: list[float] = []
-    for found in chain.kernels(longest):
-        norms.append(float(np.linalg.norm(found[:, :, : chain.real], ord=2, axis=(1, 2)).max()))
-        if norms[-1] <= NEGLIGIBLE:
+    wide: list[float] = []
+    theta, negligible = math.inf, NEGLIGIBLE / chain.least_weight
+    for length, found in enumerate(chain.remainders(longest)):
+        kernels = found[:, : chain.real] / chain.weights[np.arange(len(found)) + length][:, :, None]
+        norms.append(_largest_norm(kernels[:, :, : chain.real]))
+        wide.append(norms[-1] if chain.states == chain.real else _largest_norm(kernels))
+        if norms[-1] <= negligible:
+            theta = _largest_norm(found)
             break
     cut = len(norms) - 1
     if cut == chain.horizon:
         return Profile(np.array(norms), (0.0, 0.0))
     tails = [math.inf, math.inf] if bound is None else [bound.tail(cut, 1), bound.tail(cut, 2)]
-    theta = norms[-1] * float(chain.weights.max())
-    if chain.states == chain.real and theta < 1 and cut >= 1:
-        # I8 gives eps_{m + M} <= theta eps_m with M = cut, so the tail is geometric in blocks of M
-        blocks = np.array(norms[1:])
-        tails[0] = min(tails[0], float(blocks.sum()) * theta / (1 - theta))
-        tails[1] = min(tails[1], float(blocks @ blocks) * theta**2 / (1 - theta**2))
+    if theta < 1 and cut >= 1:
+        block = np.array(wide[1:])
+        tails[0] = min(tails[0], float(block.sum()) * theta / (1 - theta))
+        tails[1] = min(tails[1], float(block @ block) * theta**2 / (1 - theta**2))
     return Profile(np.array(norms), (tails[0], tails[1]))
+
+
+def _largest_norm(matrices: NDArray[np.float64]) -> float:
+    """The largest 2-norm of a stack of matrices."""
+    return float(np.linalg.norm(matrices, ord=2, axis=(1, 2)).max())

@@ -72,9 +72,7 @@ class Path:
         seeds)."""
         assert setting.step_size is not None
         pushed = setting.step_size * np.linalg.norm(self.gradients, axis=-1).sum(axis=1)
-        terms = np.linalg.norm(self.values[0], axis=-1).sum(axis=0) + np.concatenate(
-            (np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0))
-        )
+        terms = np.linalg.norm(self.values[0], axis=-1).sum(axis=0) + np.concatenate((np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0)))
         return (4 * np.arange(self.steps + 1) + 2 * self.nodes + 16)[:, None] / setting.mixing.least_weight * terms
 
 

@@ -49,9 +49,7 @@ class Quadratics:
         is shared, f* = f(x*)."""
         curvatures = np.linalg.eigvalsh(self.hessians)
         pulls = np.einsum("ide,ie->id", self.hessians, self.centres - self.centres.mean(axis=0))
-        unlike = Constant(
-            float((pulls**2).sum(axis=1).mean()), "certified", "gradients differ by H (b_i - b_j) everywhere"
-        )
+        unlike = Constant(float((pulls**2).sum(axis=1).mean()), "certified", "gradients differ by H (b_i - b_j) everywhere")
         return Constants(
             smoothness=Constant(float(curvatures.max()), "certified", "largest eigenvalue of any Hessian"),
             convexity=Constant(float(curvatures.min()), "certified", "smallest eigenvalue of any Hessian"),
@@ -60,15 +58,11 @@ class Quadratics:
                 "certified",
                 "largest trace of the noise covariances",
             ),
-            heterogeneity=unlike
-            if self.shared
-            else Constant.unknown("curvatures differ, so gradients differ without bound: A2 fails"),
+            heterogeneity=unlike if self.shared else Constant.unknown("curvatures differ, so gradients differ without bound: A2 fails"),
             lowest=Constant(self.loss(self.minimizer), "certified", "f at the minimizer"),
         )
 
-    def setting(
-        self, title: str, chain: Chain, steps: int, step_size: float, start: NDArray[np.float64], **more: object
-    ) -> Setting:
+    def setting(self, title: str, chain: Chain, steps: int, step_size: float, start: NDArray[np.float64], **more: object) -> Setting:
         """The setting of SGP on these functions over `chain`, started at `start` (nodes, d)."""
         bare = Setting(title, chain, steps, self.constants(), step_size, start, self.loss(start.mean(axis=0)))
         return replace(bare, sampling="replacement", own_stream=True, **more)  # pyright: ignore[reportArgumentType]
@@ -114,9 +108,7 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     columns = dict(zip(_NAMES, found.T, strict=True))
     columns["loss"] = columns["loss"] + functions.loss(functions.minimizer)
     columns["drawn"] = columns["drawn"] + np.trace(functions.noise, axis1=1, axis2=2).mean()
-    return Moments(
-        **{name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
-    )
+    return Moments(**{name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()})
 
 
 _NAMES = ("loss", "squared_gradient", "deviation", "mean_gradient", "drawn", "at_nodes", "distance")
@@ -130,12 +122,8 @@ def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) ->
     for node in range(nodes):
         block = slice(node * dimension, (node + 1) * dimension)
         curvature[block, block], noise[block, block] = functions.hessians[node], functions.noise[node]
-    pull = np.concatenate(
-        (np.einsum("ide,ie->id", functions.hessians, functions.centres).ravel(), np.zeros(size - real))
-    )
-    points = np.kron(
-        np.eye(nodes, chain.states) / chain.weights[number][:, None], eye
-    )  # Z = diag(w)^{-1} X of the real nodes
+    pull = np.concatenate((np.einsum("ide,ie->id", functions.hessians, functions.centres).ravel(), np.zeros(size - real)))
+    points = np.kron(np.eye(nodes, chain.states) / chain.weights[number][:, None], eye)  # Z = diag(w)^{-1} X of the real nodes
     average = np.kron(np.full((1, chain.states), 1.0 / nodes), eye)  # xbar counts what is under way
     hessian, minimizer = functions.hessians.mean(axis=0), functions.minimizer
     gradients = curvature[:real, :real] @ points

@@ -30,4 +30,4 @@ def names(chain: Chain) -> list[str]:
 
 def rounding(chain: Chain) -> float:
     """Roundings in one entry of a kernel over a pair, times the size of its terms."""
-    return (STARTS + LONGEST + 4) * (chain.states + 4) * chain.real / chain.least_weight
+    return (LONGEST + 8) * (chain.states + 4) / chain.least_weight

@@ -42,24 +42,18 @@ class Finding:
 def pathwise(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
     """Every point of every run, up to epsilon times the rounding that both curves state."""
     left, right = np.broadcast_arrays(measured.values, predicted.values)
-    allowed = setting.epsilon * np.broadcast_to(
-        _lined(measured.rounding, left) + _lined(predicted.rounding, left), left.shape
-    )
+    allowed = setting.epsilon * np.broadcast_to(_lined(measured.rounding, left) + _lined(predicted.rounding, left), left.shape)
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return Finding(np.inf, "numbers left the floating-point range", "VIOLATED")
     if theorem.relation == "=":
         excess = np.abs(left - right)
         slack = float(np.max(_ratio(excess, allowed), initial=0.0))
         where = _worst(measured, _ratio(excess, allowed))
-        return Finding(
-            slack, f"largest defect {slack:.3g} of the rounding allowed{where}", "HOLDS" if slack <= 1 else "VIOLATED"
-        )
+        return Finding(slack, f"largest defect {slack:.3g} of the rounding allowed{where}", "HOLDS" if slack <= 1 else "VIOLATED")
     ratio = _ratio(np.where(left <= allowed, 0.0, left), right)
     broken = bool((left > right + allowed).any())
     slack = float(np.max(ratio, initial=0.0))
-    return Finding(
-        slack, f"largest measured / bound {slack:.4g}{_worst(measured, ratio)}", "VIOLATED" if broken else "HOLDS"
-    )
+    return Finding(slack, f"largest measured / bound {slack:.4g}{_worst(measured, ratio)}", "VIOLATED" if broken else "HOLDS")
 
 
 def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
@@ -67,9 +61,7 @@ def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: 
     the axis."""
     bound = _lined(predicted.values, measured.values)
     if measured.values.ndim == 1 and bound.ndim == 1:
-        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + setting.epsilon * (
-            measured.rounding + predicted.rounding
-        )
+        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + setting.epsilon * (measured.rounding + predicted.rounding)
         broken = bool((measured.values > bound + scale).any())
         slack = float(np.max(_ratio(np.where(measured.values <= scale, 0.0, measured.values), bound), initial=0.0))
         return Finding(slack, f"exact moments, measured / bound {slack:.4g}", "VIOLATED" if broken else "HOLDS")
@@ -118,9 +110,7 @@ def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted:
     limits = statistics.confidence_limits(measured.values, LEVEL)
     slack = float(np.max(limits.mean / predicted.values))
     precision = float(np.max((limits.upper - limits.lower) / 2 / predicted.values))
-    told = (
-        f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {told}"
-    )
+    told = f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {told}"
     return Finding(slack, told, "VIOLATED", "HOLDS" if precision <= MARGIN else "UNDECIDED", p_value)
 
 

@@ -73,9 +73,7 @@ class Setting:
         origin = np.asarray(objective.start() if start is None else start, dtype=np.float64)
         points = np.array(np.broadcast_to(origin, (schedule.size, objective.dimension)))
         loss = float(np.asarray(objective.loss(points.mean(axis=0))))
-        return replace(
-            bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling
-        )
+        return replace(bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling)
 
     @property
     def nodes(self) -> int:

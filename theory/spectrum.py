@@ -58,9 +58,7 @@ def static_exponential(setting: Setting) -> Hypothesis:
     """That every round is the static exponential graph with equal shares."""
     known = circulant(setting.nodes, [2**level for level in range(levels(setting.nodes))])
     same = np.abs(setting.chain.rounds - known).max() < 1e-12
-    return Hypothesis(
-        "every round is the static exponential graph", "holds" if same else "fails", "compared entry by entry"
-    )
+    return Hypothesis("every round is the static exponential graph", "holds" if same else "fails", "compared entry by entry")
 
 
 def one_peer_exponential(setting: Setting) -> Hypothesis:
@@ -69,6 +67,4 @@ def one_peer_exponential(setting: Setting) -> Hypothesis:
     known = np.stack([circulant(setting.nodes, [2**level]) for level in range(count)])
     chain = setting.chain
     same = len(chain.rounds) == count and np.abs(chain.rounds - known).max() < 1e-12
-    return Hypothesis(
-        "round k sends half to the node 2^(k mod l) ahead", "holds" if same else "fails", "compared entry by entry"
-    )
+    return Hypothesis("round k sends half to the node 2^(k mod l) ahead", "holds" if same else "fails", "compared entry by entry")

@@ -92,9 +92,7 @@ def fitted_slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> NDArra
     return np.tensordot(x, np.log(values), axes=(0, 0)) / (x @ x)
 
 
-def bootstrap_slope(
-    at: NDArray[np.float64], values: NDArray[np.float64], level: float, resamples: int = 2000, seed: int = 0
-) -> Slope:
+def bootstrap_slope(at: NDArray[np.float64], values: NDArray[np.float64], level: float, resamples: int = 2000, seed: int = 0) -> Slope:
     """Slope of the mean over seeds, with an interval from resampling whole seeds, the same ones at every point.
 
     values: (points, seeds), or (points,) where they are exact; then the interval is the slope itself. The interval is

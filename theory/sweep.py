@@ -31,9 +31,7 @@ def rate_hypotheses(setting: Setting) -> list[Hypothesis]:
     every point: runs stay near the minimizer, where it is finite."""
     unlike, convexity = assumptions.bounded_heterogeneity(setting), setting.constants.convexity
     if unlike.status != "holds" and convexity.value is not None and convexity.value > 0:
-        unlike = Hypothesis(
-            "zeta^2 finite, or every f_i strongly convex", "holds", f"mu = {convexity.value:.3g}", convexity.evidence
-        )
+        unlike = Hypothesis("zeta^2 finite, or every f_i strongly convex", "holds", f"mu = {convexity.value:.3g}", convexity.evidence)
     return [
         *assumptions.matrices(setting),
         *assumptions.stochastic(setting),

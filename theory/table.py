@@ -1,7 +1,7 @@
 """The verdict table: every case judged, its tests corrected together, each verdict beside the one that was declared.
 
-The rule: Holm's correction runs over the whole table that is asked for, so a row's verdict may depend on which other rows
-are there; the declared verdicts must hold for the whole table and for the fast one.
+The rule: Holm's correction runs over the whole table that is asked for, so a row's verdict may depend on which other
+rows are there; the declared verdicts must hold for the whole table and for the fast one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from theory.verdict import Outcome, Verdict, corrected, verify
 
 @dataclass(frozen=True)
 class Row:
-    """One judged case. seconds: of making the evidence and judging it. control: whether something is wrong on purpose, and what."""
+    """One judged case. seconds: of making the evidence and judging it. control: whether something is wrong on
+    purpose, and what."""
 
     claim: str
     kind: str

@@ -64,9 +64,7 @@ def verify(theorem: Theorem, setting: Setting, evidence: Any = None) -> Verdict:
     if failing:
         why = "; ".join(f"{hypothesis.sentence} ({hypothesis.evidence})" for hypothesis in failing)
         return Verdict(Outcome.NOT_APPLICABLE, None, False, f"fails: {why}", hypotheses)
-    missing = [
-        hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown" and hypothesis.grade == "unknown"
-    ]
+    missing = [hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown" and hypothesis.grade == "unknown"]
     if missing:
         return Verdict(
             Outcome.UNDECIDED,
@@ -81,21 +79,13 @@ def verify(theorem: Theorem, setting: Setting, evidence: Any = None) -> Verdict:
     vacuous = trivial is not None and theorem.relation == "<=" and bool(predicted.values.mean() > trivial)
     word = finding.if_rejected if finding.p_value is None or finding.p_value <= LEVEL else finding.otherwise
     remarks = theorem.remarks(setting, evidence)
-    sentence = (
-        finding.sentence
-        + (f"; {remarks}" if remarks else "")
-        + ("; the bound exceeds what is trivially known" if vacuous else "")
-    )
+    sentence = finding.sentence + (f"; {remarks}" if remarks else "") + ("; the bound exceeds what is trivially known" if vacuous else "")
     return Verdict(_graded(Outcome(word), hypotheses), finding.slack, vacuous, sentence, hypotheses, finding)
 
 
 def corrected(verdicts: list[Verdict], level: float = LEVEL) -> list[Verdict]:
     """The verdicts of one table, its tests corrected together: Holm's step-down over all p-values."""
-    tested = [
-        index
-        for index, verdict in enumerate(verdicts)
-        if verdict.finding is not None and verdict.finding.p_value is not None
-    ]
+    tested = [index for index, verdict in enumerate(verdicts) if verdict.finding is not None and verdict.finding.p_value is not None]
     rejected = holm([_p_value(verdicts[index]) for index in tested], level)
     found = list(verdicts)
     for index, hit in zip(tested, rejected, strict=True):

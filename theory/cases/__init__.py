@@ -1,7 +1,7 @@
 """Cases, by subject: which claims are judged in which settings, on which runs. Found by walking this package.
 
-The rule: a module here has a function `cases()`; adding rows is adding them to a module, or adding a module. Only here and
-in the controls are runs made.
+The rule: a module here has a function `cases()`; adding rows is adding them to a module, or adding a module. Only
+here and in the controls are runs made.
 """
 
 from __future__ import annotations

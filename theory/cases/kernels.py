@@ -45,7 +45,8 @@ LATE: dict[str, tuple[Schedule, int]] = {
 
 
 def pausing_ring(nodes: int) -> Schedule:
-    """A directed ring that is active at steps 0 and 3 of every 4, so B = 2: the case in which T' with late messages is met exactly."""
+    """A directed ring that is active at steps 0 and 3 of every 4, so B = 2: the case in which T' with late messages
+    is met exactly."""
     ring = DirectedRing(nodes).matrix(0).toarray()
     rest = np.eye(nodes)
     return UncheckedMatrices((ring, rest, rest, ring))
@@ -71,9 +72,7 @@ def cases() -> list[Case]:
     return found
 
 
-def _case(
-    claim: Theorem, title: str, schedule: Schedule, delay: int = 0, outcome: Outcome = Outcome.HOLDS
-) -> Case:
+def _case(claim: Theorem, title: str, schedule: Schedule, delay: int = 0, outcome: Outcome = Outcome.HOLDS) -> Case:
     return Case(claim, partial(_matrices, title, schedule, delay), outcome)
 
 

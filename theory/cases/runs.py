@@ -1,7 +1,7 @@
 """Runs that cases are judged on: an experiment, its setting and its path, made once each.
 
-The rule: everything is drawn from fixed seeds, so that a table repeats itself. The setting is built from the schedule and
-the objective, never from the run.
+The rule: everything is drawn from fixed seeds, so that a table repeats itself. The setting is built from the schedule
+and the objective, never from the run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ IRREGULAR = ErdosRenyiDigraph(8, 0.3)
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment: a method with plain SGD of a constant step on a schedule. start: where nodes start, each at another point if "apart"."""
+    """One experiment: a method with plain SGD of a constant step on a schedule. start: where nodes start, each at
+    another point if "apart"."""
 
     objective: Objective
     schedule: Schedule
@@ -74,9 +75,7 @@ class Job:
 
     def setting(self, title: str) -> Setting:
         starts = self.starts
-        return Setting.of(
-            title, self.schedule, self.steps, self.objective, self.step_size, starts, self.delay, self.dtype
-        )
+        return Setting.of(title, self.schedule, self.steps, self.objective, self.step_size, starts, self.delay, self.dtype)
 
 
 def fleet(monitor: Literal["raise", "record", "off"] = "raise") -> Backend:

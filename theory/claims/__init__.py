@@ -21,8 +21,6 @@ def claims() -> dict[str, Theorem]:
             if issubclass(kind, Theorem) and kind.__module__ == f"{__name__}.{module.name}":
                 claim = kind()
                 if claim.name in found:
-                    raise TypeError(
-                        f"two claims are named {claim.name!r}: {type(found[claim.name]).__name__} and {kind.__name__}"
-                    )
+                    raise TypeError(f"two claims are named {claim.name!r}: {type(found[claim.name]).__name__} and {kind.__name__}")
                 found[claim.name] = claim
     return dict(sorted(found.items()))

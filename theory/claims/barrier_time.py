@@ -26,9 +26,7 @@ class BarrierTime(Theorem):
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         timing = setting.timing
         if timing is None:
-            return [
-                Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown")
-            ]
+            return [Hypothesis("gradients take Exp(c) seconds, messages none", "unknown", "no timing was given", "unknown")]
         fits = timing.compute == "exponential" and len(set(timing.mean)) == 1 and timing.latency == timing.transfer == 0
         return [Hypothesis("gradients take Exp(c) seconds, messages none", "holds" if fits else "fails", str(timing))]
 

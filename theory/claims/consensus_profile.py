@@ -40,6 +40,4 @@ class ConsensusProfile(Theorem):
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         found = np.linalg.norm(evidence.deviations, axis=(1, 3))
-        return Curve.of(
-            "step", np.arange(evidence.steps + 1), found, evidence.deviation_rounding(setting) * np.sqrt(setting.nodes)
-        )
+        return Curve.of("step", np.arange(evidence.steps + 1), found, evidence.deviation_rounding(setting) * np.sqrt(setting.nodes))

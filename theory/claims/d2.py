@@ -36,11 +36,7 @@ class TheoremD2(Theorem):
             found.append(Hypothesis("gamma = sqrt(n/K)", "unknown", "no step size was given"))
         else:
             same = math.isclose(setting.step_size, asked, rel_tol=1e-12)
-            found.append(
-                Hypothesis(
-                    "gamma = sqrt(n/K)", "holds" if same else "fails", f"{setting.step_size:.4g} against {asked:.4g}"
-                )
-            )
+            found.append(Hypothesis("gamma = sqrt(n/K)", "holds" if same else "fails", f"{setting.step_size:.4g} against {asked:.4g}"))
         needed = least_steps(setting) if all(hypothesis.status == "holds" for hypothesis in found) else None
         for number, least in enumerate(needed or (None, None, None), start=1):
             sentence = f"K >= condition ({number})"

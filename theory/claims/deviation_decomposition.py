@@ -45,9 +45,7 @@ class DeviationDecomposition(Theorem):
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         assert setting.step_size is not None
         pushed = setting.step_size * np.abs(evidence.gradients).sum(axis=1)
-        terms = np.abs(evidence.values[0]).sum(axis=0) + np.concatenate(
-            (np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0))
-        )
+        terms = np.abs(evidence.values[0]).sum(axis=0) + np.concatenate((np.zeros_like(pushed[:1]), np.cumsum(pushed, axis=0)))
         steps = np.arange(evidence.steps + 1)
         counted = (4 * steps + 2 * setting.nodes + 16) / setting.mixing.least_weight
         return Curve.of("step", steps, evidence.deviations, (counted[:, None, None] * terms)[:, None])

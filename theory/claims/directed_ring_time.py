@@ -26,9 +26,7 @@ class DirectedRingTime(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         ring = np.abs(setting.chain.rounds - circulant(setting.nodes, [1])).max() < 1e-12
-        found = [
-            Hypothesis("every round is the directed ring", "holds" if ring else "fails", "compared entry by entry")
-        ]
+        found = [Hypothesis("every round is the directed ring", "holds" if ring else "fails", "compared entry by entry")]
         timing = setting.timing
         if timing is None:
             return [

@@ -27,11 +27,7 @@ class GradientBound(Theorem):
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:
         constants = setting.constants
-        assert (
-            constants.smoothness.value is not None
-            and constants.variance.value is not None
-            and constants.heterogeneity.value is not None
-        )
+        assert constants.smoothness.value is not None and constants.variance.value is not None and constants.heterogeneity.value is not None
         fixed = constants.variance.value + 3 * constants.heterogeneity.value
         found = fixed + 3 * constants.smoothness.value**2 * evidence.deviation + 3 * evidence.squared_gradient
         return Curve.of("step", np.arange(evidence.steps), found)

@@ -31,11 +31,7 @@ class KernelComposition(Theorem):
         for start, stop, _ in pairs(chain):
             middle = (start + stop) // 2
             outer = chain.kernel(middle, stop)
-            found.append(
-                np.stack(
-                    (outer @ chain.product(start, middle), outer * chain.weights[middle] @ chain.kernel(start, middle))
-                )
-            )
+            found.append(np.stack((outer @ chain.product(start, middle), outer * chain.weights[middle] @ chain.kernel(start, middle))))
         return Curve.of("k, s", names(chain), np.stack(found))
 
     def measured(self, setting: Setting, evidence: None) -> Curve:

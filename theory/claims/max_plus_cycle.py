@@ -34,20 +34,14 @@ class MaxPlusCycle(Theorem):
         free = timing.transfer <= min(timing.mean)
         return [
             connected,
-            Hypothesis(
-                "compute times are constant", "holds" if timing.compute == "constant" else "fails", timing.compute
-            ),
-            Hypothesis(
-                "at most one message per node and round", "holds" if single else "fails", "counted in the matrices"
-            ),
+            Hypothesis("compute times are constant", "holds" if timing.compute == "constant" else "fails", timing.compute),
+            Hypothesis("at most one message per node and round", "holds" if single else "fails", "counted in the matrices"),
             Hypothesis("ports are free again before the next round", "holds" if free else "fails", str(timing)),
         ]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         assert setting.timing is not None
-        return Curve.of(
-            "node", np.arange(setting.nodes), np.full((setting.nodes, 1), cycle_time(setting.chain, setting.timing))
-        )
+        return Curve.of("node", np.arange(setting.nodes), np.full((setting.nodes, 1), cycle_time(setting.chain, setting.timing)))
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
         last = evidence.steps

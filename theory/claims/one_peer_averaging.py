@@ -24,9 +24,7 @@ class OnePeerAveraging(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         nodes = setting.nodes
-        power = Hypothesis(
-            "n is a power of two", "holds" if nodes & (nodes - 1) == 0 and nodes > 1 else "fails", f"n = {nodes}"
-        )
+        power = Hypothesis("n is a power of two", "holds" if nodes & (nodes - 1) == 0 and nodes > 1 else "fails", f"n = {nodes}")
         return [one_peer_exponential(setting), power]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:

@@ -22,9 +22,7 @@ class StaticExponentialGap(Theorem):
     name = "static exponential gap"
     kind = "pathwise"
     provenance = "recalled"
-    source = (
-        "Ying et al. 2021, spectral gap of the static exponential graph (recalled; checked numerically for n = 4..128)"
-    )
+    source = "Ying et al. 2021, spectral gap of the static exponential graph (recalled; checked numerically for n = 4..128)"
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
