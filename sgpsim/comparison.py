@@ -1,0 +1,105 @@
+"""Comparison: how long runs took to reach a loss, as a table and a figure.
+
+The rule: a seed that never got there counts as never (infinity), not as missing, so a median over seeds is what at
+least half of them needed. Times are those of the run's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sgpsim.plots import COLOURS, SINGLE, figure, scaled_label, style
+from sgpsim.run import Run
+
+
+def time_to_target(runs: Mapping[str, Run], loss: float, metric: str = "loss") -> pl.DataFrame:
+    """Per run: seeds, how many of them reached `loss`, median and quartiles of the seconds, medians of steps and bytes
+    (inf: never)."""
+    rows: list[dict[str, Any]] = []
+    for name, run in runs.items():
+        found = _reached(run, loss, metric)
+        low, median, high = (_quantile(found["time"], share) for share in (0.25, 0.5, 0.75))
+        rows.append(
+            {
+                "run": name,
+                "seeds": len(run.experiment.seeds),
+                "reached": int(np.isfinite(found["time"]).sum()),
+                "seconds": median,
+                "low": low,
+                "high": high,
+                "steps": _quantile(found["step"], 0.5),
+                "bytes": _quantile(found["bytes"], 0.5),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _reached(run: Run, loss: float, metric: str) -> dict[str, NDArray[np.float64]]:
+    """Per seed, the first time, step and bytes at which the metric was at or below `loss`; inf where it never was."""
+    sent = run.curve("bytes_sent").select("seed", "step", "time", bytes="value").unique(["seed", "step", "time"])
+    rows = run.curve(metric).join(sent, on=["seed", "step", "time"], how="left").filter(pl.col("value") <= loss)
+    first = rows.sort("time").group_by("seed", maintain_order=True).first()
+    seeds = pl.DataFrame({"seed": list(run.experiment.seeds)}, schema={"seed": pl.Int64})
+    every = seeds.join(first, on="seed", how="left", maintain_order="left")
+    return {name: every[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
+
+
+def _quantile(values: NDArray[np.float64], share: float) -> float:
+    """A quantile that may be infinite: interpolating towards infinity is infinity."""
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    return float(below if below == above else below + (place % 1.0) * (above - below))
+
+
+def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric: str = "loss") -> None:
+    """A bar per run: the median, with quartiles as a whisker and every seed as a dot; `never` where fewer than half got
+    there."""
+    table = time_to_target(runs, loss, metric)
+    finite = [value for name in ("seconds", "high") for value in table[name] if np.isfinite(value)]
+    scale, label = scaled_label("time", max(finite, default=1.0))
+    for row, (told, run) in enumerate(zip(table.iter_rows(named=True), runs.values(), strict=True)):
+        colour = COLOURS[row % len(COLOURS)]
+        times = _reached(run, loss, metric)["time"] / scale
+        if np.isfinite(told["seconds"]):
+            axes.barh(row, told["seconds"] / scale, height=0.6, color=colour, alpha=0.55, linewidth=0)
+            high = told["high"] if np.isfinite(told["high"]) else max(finite)
+            if told["seeds"] > 1:
+                axes.plot(
+                    [told["low"] / scale, high / scale],
+                    [row, row],
+                    color="black",
+                    linewidth=0.8,
+                    marker="|",
+                    markersize=4,
+                )
+            text = f"  {told['seconds'] / scale:.3g}"
+            end = max(told["seconds"], high) / scale
+        else:
+            text, end = "  never", 0.0
+        if told["reached"] < told["seeds"]:
+            text += f" ({told['reached']} of {told['seeds']} seeds)"
+        dots = times[np.isfinite(times)]
+        if told["seeds"] > 1:
+            axes.plot(dots, np.full(len(dots), row), ".", color=colour, markersize=3)
+        axes.text(max([end, *dots.tolist()]), row, text, va="center", fontsize=7)
+    axes.set_yticks(range(len(table)), table["run"].to_list())
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlim(0, max(finite, default=1.0) / scale * 1.3)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"{label.replace('time', f'time to {metric} {loss:g}')}")
+
+
+def target_figure(runs: Mapping[str, Run], loss: float, metric: str = "loss") -> Figure:
+    """`draw_time_to_target` as a figure of column width."""
+    with style():
+        drawn = figure(SINGLE, 0.8 + 0.28 * max(len(runs), 2))
+        draw_time_to_target(drawn.subplots(), runs, loss, metric)
+    return drawn
