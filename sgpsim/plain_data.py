@@ -82,6 +82,8 @@ def from_plain(
         return converter(base, nodes).structure(found, kind)
     except (SpecificationError, BaseValidationError) as error:
         inside, reason = _first(error)
+        if isinstance(reason, ImportError):
+            raise reason from None  # a broken installation is not the file's fault
         joint = "" if not path or not inside or inside.startswith("[") else "."
         raise located(reason, source, f"{path}{joint}{inside}") from reason
 

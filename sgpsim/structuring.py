@@ -207,6 +207,8 @@ def _of_union(made: Converter, found: Any, kind: Any) -> Any:
     if found is None and type(None) in members:
         return None
     tables = {member.__name__: member for member in members if is_specification(member)}
+    if isinstance(found, tuple(tables.values())):
+        return found
     others = [member for member in members if member is not type(None) and member not in tables.values()]
     if tables and (isinstance(found, Mapping) or (isinstance(found, str) and not others)):
         return _tagged(made, {TAG: found} if isinstance(found, str) else found, tables, "a table")
