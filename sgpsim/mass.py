@@ -59,11 +59,15 @@ class Mass(NamedTuple):
 def ordered_sum(stack: Array) -> Array:
     """Sum over the leading axis, added first to last, so that any shape of the other axes gives the same bits."""
     if isinstance(stack, np.ndarray) and stack.size == len(stack):  # one number each: numpy would add pairwise
-        total = stack[0]
-        for value in stack[1:]:
-            total = total + value
-        return total
+        return np.add.accumulate(stack, axis=0)[-1]
     return np.add.reduce(stack, axis=0) if isinstance(stack, np.ndarray) else stack.sum(0)
+
+
+def wide_sum(stack: Array) -> Array:
+    """`ordered_sum` in float64, whatever the type: what meets a tolerance must not itself be rounded much."""
+    if isinstance(stack, np.ndarray):
+        return ordered_sum(stack.astype(np.float64, copy=False))
+    return stack.double().sum(0)
 
 
 def ordered_mean(stack: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sgpsim.mass import ordered_mean
 from sgpsim.objectives.objective import Objective
 
 SCHEMA = {
@@ -67,8 +68,8 @@ class Measurements:
                 "loss": self.objective.loss(average64),
                 "squared_gradient_norm": np.einsum("...d,...d->...", gradient, gradient),
                 "consensus_max": distances.max(axis=0),
-                "consensus_mean": distances.mean(axis=0),
-                "consensus_squared": (distances * distances).mean(axis=0),
+                "consensus_mean": ordered_mean(distances),
+                "consensus_squared": ordered_mean(distances * distances),
                 "mass_defect": defects,
                 "bytes_sent": sent,
             }

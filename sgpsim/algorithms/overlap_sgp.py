@@ -44,7 +44,8 @@ class OverlapSGP(Algorithm):
             )
 
     async def run(self, node: Node) -> None:
-        take = node.gather if self.mixing == "exact" else node.catch_up
+        early = self.mixing == "arrival" and self.delay > 0  # without delay a round is complete before the next begins
+        take = node.catch_up if early else node.gather
         mass = node.begin()
         state = self.descent.start(mass.value)
         step, sent, taken = -1, 0, 0
@@ -56,7 +57,7 @@ class OverlapSGP(Algorithm):
                 mass = node.scatter(sent, mass)
                 sent += 1
             due = max(0, (step - self.delay + 1) // self.every)  # rounds that are `delay` steps old now
-            if due > taken or self.mixing == "arrival":
+            if due > taken or early:
                 mass = await take(due - 1, mass)
                 taken = due
             node.report(step + 1, mass, move)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sgpsim.backends.monitor import Monitor
 from sgpsim.experiment import Experiment
-from sgpsim.mass import Mass, ordered_sum
+from sgpsim.mass import Mass, wide_sum
 from sgpsim.metrics import Measurements
 from sgpsim.run import Trajectory
 
@@ -30,15 +30,18 @@ class StepCuts:
         self.dtype = np.dtype(experiment.dtype)
         self.open: dict[int, _Cut] = {}
         self.spare: list[_Cut] = []
-        self.flight: Any = np.zeros(self.shape[1], self.dtype)
+        self.flight: Any = np.zeros(self.shape[1])
         self.flight_weight = 0.0
         self.sent_bytes = 0.0
         self.moves_total: Any = np.zeros(self.shape[1])
         self.start_total: Any = None
+        self.before: Any = 0.0
+        self.latest: int | None = None
         self.last: _Cut | None = None
         self.measured = -1
         self.kept: list[tuple[Any, ...]] | None = [] if keep else None
         self.flying = experiment.algorithm.leaves_in_flight
+        monitor.schedule = experiment.schedule if experiment.algorithm.uses_schedule else None
 
     def report(self, rank: int, step: int, mass: Mass, move: Any, now: float, size: float) -> bool:
         """One node's report; True where it completed a cut."""
@@ -78,8 +81,8 @@ class StepCuts:
 
     def _complete(self, cut: _Cut) -> None:
         with np.errstate(all="ignore"):
-            held = ordered_sum(cut.values)
-            moved = ordered_sum(cut.moves)
+            held = wide_sum(cut.values)
+            moved = wide_sum(cut.moves)
             if self.flying:
                 self.flight = self.flight + cut.flight
                 self.flight_weight += cut.flight_weight
@@ -87,17 +90,20 @@ class StepCuts:
             weight = float(cut.weights.sum()) + self.flight_weight
             self.sent_bytes += cut.bytes
             self.moves_total += moved
+            self.monitor.finite(cut.step, held, cut.values)
+            if self.monitor.policy != "off":
+                after = wide_sum(np.abs(cut.values))
+                if self.start_total is None:
+                    self.monitor.total, self.monitor.total_weight = held, weight
+                else:
+                    magnitude = self.before + after + wide_sum(np.abs(cut.moves))
+                    if self.flying:
+                        magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
+                    latest = cut.step - 1 if self.latest is None else min(cut.step - 1, self.latest)
+                    self.monitor.round(cut.step, held, weight, moved, magnitude, latest)
+                self.before = after
             if self.start_total is None:
-                self.start_total = np.asarray(held, dtype=np.float64)
-                self.monitor.total, self.monitor.total_weight = held, weight
-            elif self.monitor.policy != "off":
-                magnitude = np.abs(cut.values).sum(axis=0) + np.abs(cut.moves).sum(axis=0)
-                if self.flying:
-                    magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
-                schedule = self.experiment.schedule if self.experiment.algorithm.uses_schedule else None
-                self.monitor.round(
-                    cut.step, held, weight, moved, magnitude, schedule.round(cut.step - 1) if schedule else None
-                )
+                self.start_total = held
         cut.average = held / len(cut.values)
         cut.total_weight = weight
         if self.kept is not None:
@@ -189,45 +195,55 @@ class _Cut:
     def begin(self, step: int, flying: bool) -> None:
         self.step, self.missing = step, len(self.weights)
         self.bytes = self.flight_weight = 0.0
-        self.flight = np.zeros(self.values.shape[1], self.values.dtype) if flying else 0.0
+        self.flight = np.zeros(self.values.shape[1]) if flying else 0.0
 
 
 class TimeCuts:
-    """Looks at all nodes at one instant: held mass as each node last told it, plus the mass under way."""
+    """Looks at all nodes at one instant: held mass as each node last told it, plus the mass under way by then.
+
+    What a node sent or took in since it last told what it holds waits until it tells again: then both change at once.
+    """
 
     def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements) -> None:
         self.experiment, self.monitor, self.measurements = experiment, monitor, measurements
         nodes, dimension = experiment.nodes, experiment.objective.dimension
         self.values: NDArray[Any] = np.zeros((nodes, dimension), experiment.dtype)
         self.weights: NDArray[np.float64] = np.zeros(nodes)
-        self.flight: Any = np.zeros(dimension, experiment.dtype)
+        self.flight: Any = np.zeros(dimension)
         self.flight_weight = 0.0
+        self.untold: NDArray[np.float64] = np.zeros((nodes, dimension))
+        self.untold_weights = [0.0] * nodes
         self.moved: Any = np.zeros(dimension)
-        self.moved_since: Any = np.zeros(dimension, experiment.dtype)
+        self.moved_since: Any = np.zeros(dimension)
+        self.before: Any = 0.0
+        self.latest = -1
         self.magnitude: Any = np.zeros(dimension)
         self.start_total: Any = None
         self.sent_bytes = 0.0
         self.begun = self.gradients = self.changes = 0
         self.every = experiment.measure_every * nodes
+        monitor.schedule = experiment.schedule if experiment.algorithm.uses_schedule else None
 
     def begin(self, rank: int, mass: Mass, now: float) -> None:
         self.values[rank], self.weights[rank] = mass
         self.begun += 1
         if self.begun == len(self.values):
-            held = self.values.sum(axis=0)
-            self.start_total = np.asarray(held, dtype=np.float64)
-            self.monitor.total, self.monitor.total_weight = held, float(self.weights.sum())
+            self.start_total = self.monitor.total = wide_sum(self.values)
+            self.monitor.total_weight = float(self.weights.sum())
             self.look(now)
 
     def hold(self, rank: int, mass: Mass) -> None:
         """Node `rank` holds `mass` now."""
         self.values[rank], self.weights[rank] = mass
+        self.flight += self.untold[rank]
+        self.flight_weight += self.untold_weights[rank]
+        self.untold[rank] = self.untold_weights[rank] = 0.0
         self.changes += 1
 
-    def under_way(self, value: Any, weight: float) -> None:
-        """Mass that went under way (or, negated, was taken in) now."""
-        self.flight = self.flight + value
-        self.flight_weight += weight
+    def under_way(self, rank: int, value: Any, weight: float) -> None:
+        """Mass that node `rank` sent (or, negated, took in) now."""
+        self.untold[rank] += value
+        self.untold_weights[rank] += weight
         self.changes += 1
 
     def moved_by(self, move: Any, now: float) -> bool:
@@ -240,13 +256,17 @@ class TimeCuts:
     def look(self, now: float) -> None:
         """Check the law of mass at this instant, and measure."""
         with np.errstate(all="ignore"):
-            held = self.values.sum(axis=0) + self.flight
+            step = self.gradients // len(self.values)
+            held = wide_sum(self.values) + self.flight
             weight = float(self.weights.sum()) + self.flight_weight
-            magnitude = self.magnitude + np.abs(self.values).sum(axis=0) + np.abs(self.flight)
-            rounds = 1 + self.changes
-            self.monitor.round(
-                self.gradients // len(self.values), held, weight, self.moved_since, magnitude, None, rounds
-            )
+            self.monitor.finite(step, held, self.values)
+            after = wide_sum(np.abs(self.values))
+            magnitude = self.magnitude + self.before + after + np.abs(self.flight)
+            self.before = after
+            if self.monitor.policy != "off":
+                self.monitor.round(
+                    step, held, weight, self.moved_since, magnitude, self.latest, rounds=1 + self.changes
+                )
             self.moved = self.moved + self.moved_since
             self.moved_since = np.zeros_like(self.moved_since)
             self.magnitude = np.zeros_like(self.magnitude)

@@ -51,11 +51,20 @@ class _Plan(NamedTuple):
     latency: Times | None
     order: NDArray[np.int64] | None
 
+    def by_edge(self, times: Times) -> Times:
+        """(turns, nodes, seeds) as (messages, seeds), by receiver, then sender."""
+        flat = times.reshape(self.messages, -1)
+        return flat if self.order is None else flat[self.order]
+
 
 class FleetClock:
-    """now: (nodes, seeds), seconds. One instance is the clock of one run."""
+    """now: (nodes, seeds), seconds. One instance is the clock of one run. traced: whether to remember, as `departures`,
+    (begin, end) on the sender's port of every message scattered last, (messages, seeds) by receiver, then sender."""
 
-    def __init__(self, cluster: Cluster, schedule: Schedule, seeds: tuple[int, ...], message_size: float) -> None:
+    def __init__(
+        self, cluster: Cluster, schedule: Schedule, seeds: tuple[int, ...], message_size: float, traced: bool = False
+    ) -> None:
+        self.traced = traced
         self.cluster, self.schedule, self.message_size = cluster, schedule, message_size
         nodes = cluster.nodes
         self.shape = (nodes, len(seeds))
@@ -66,6 +75,8 @@ class FleetClock:
         )
         self._late = self._late_causes(seeds)
         self._under_way: dict[int, Times] = {}
+        self._ports_held = False
+        self.departures: tuple[Times, Times] | None = None
         self._plans: dict[int, _Plan] = {}
         self._wires: dict[tuple[int, int], Any] = {}
         self._collective: float | None = None
@@ -97,8 +108,11 @@ class FleetClock:
         """Every node sends its messages of round `step`; returns how many there are."""
         plan = self._plan(step)
         if plan.free:
-            self._under_way[step] = self.now[plan.senders]
+            ready = np.maximum(self.now, self.port) if self._ports_held else self.now
+            self._under_way[step] = arrivals = ready[plan.senders]
+            self.departures = (arrivals, arrivals) if self.traced else None
             return plan.messages
+        self._ports_held = True
         port = np.maximum(self.now, self.port)
         if plan.occupancy is not None and plan.latency is not None:
             turns = np.empty((len(plan.occupancy) + 1, *self.shape))
@@ -106,19 +120,21 @@ class FleetClock:
             np.add.accumulate(turns, axis=0, out=turns)  # one after the other, as the port does
             self.port = turns[-1]
             arrivals = turns[1:] + plan.latency
-            flat = arrivals.reshape(plan.messages, -1)
-            self._under_way[step] = flat if plan.order is None else flat[plan.order]
+            self._under_way[step] = plan.by_edge(arrivals)
+            if self.traced:
+                self.departures = plan.by_edge(turns[:-1]), plan.by_edge(turns[1:])
             return plan.messages
-        arrivals = np.empty((plan.messages, self.shape[1]))
+        arrivals, begins, ends = (np.empty((plan.messages, self.shape[1])) for _ in range(3))
         for senders, occupancy, latency, edges in plan.slots:
+            begin = port if senders is None else port[senders]
+            end = begin + occupancy
             if senders is None:
-                port = port + occupancy
-                arrivals[edges] = port + latency
+                port = end
             else:
-                moved = port[senders] + occupancy
-                port[senders] = moved
-                arrivals[edges] = moved + latency
+                port[senders] = end
+            begins[edges], ends[edges], arrivals[edges] = begin, end, end + latency
         self.port = port
+        self.departures = (begins, ends) if self.traced else None
         self._under_way[step] = arrivals
         return plan.messages
 

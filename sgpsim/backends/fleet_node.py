@@ -20,7 +20,7 @@ from sgpsim.backends.monitor import Monitor
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
-from sgpsim.mass import Array, Mass, ordered_mean, ordered_sum, typed_as
+from sgpsim.mass import Array, Mass, ordered_mean, typed_as, wide_sum
 from sgpsim.metrics import Measurements
 from sgpsim.node import Letter, Node
 from sgpsim.run import Final, Trajectory
@@ -43,8 +43,9 @@ class FleetNode(Node):
         self.flat_shape = (self.shape[0] * self.shape[1], self.shape[2])
         dtype = np.dtype(experiment.dtype)
         cluster = backend.cluster if backend.cluster is not None else Cluster(self.size)
-        self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size)
         self.timed = backend.cluster is not None
+        traced = backend.trace and self.timed
+        self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size, traced)
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
         self.measurements = Measurements(self.objective, self.seeds)
         self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(dtype).eps), 0.0, 0.0)
@@ -58,9 +59,7 @@ class FleetNode(Node):
         self.watched = backend.monitor != "off"
         self.message_size, self.measure_every = experiment.message_size, experiment.measure_every
         self.flying = self.algorithm.leaves_in_flight
-        self.trace = (
-            FleetTrace(self.clock, self.seeds[0], experiment.message_size) if backend.trace and self.timed else None
-        )
+        self.trace = FleetTrace(self.clock, self.seeds[0], experiment.message_size) if traced else None
         self.bytes = 0.0
         self.gradients = 0
         self.pushed: dict[int, Mass] = {}
@@ -71,11 +70,13 @@ class FleetNode(Node):
         self.start_total: Any = None
         self.magnitude_of_moves: Any = None
         self.since_look = 0
-        self.flight: Any = 0.0
-        self.flight_weight = 0.0
+        self.before: Any = 0.0
+        self.latest = -1
+        self.under_way: dict[int, tuple[Any, float]] = {}
         self.last_gradient: Any = None
         self.kept: list[tuple[Any, ...]] | None = [] if backend.keep_trajectory else None
         self.target = experiment.budget.loss if isinstance(experiment.budget, TargetLoss) else None
+        self.reached_at = float("inf")
         self.limit = experiment.budget.limit if isinstance(experiment.budget, Seconds) else float("inf")
 
     # -- what the text asks
@@ -84,24 +85,28 @@ class FleetNode(Node):
     @property
     def steps(self) -> Iterator[int]:
         most, step = most_steps(self.experiment.budget, self.size), 0
-        reached = False
         while most is None or step < most:
-            first = float(self.clock.now.min()) if self.limit < float("inf") else 0.0
-            if first >= self.limit and not (reached and first == self.limit):
-                return
+            if min(self.limit, self.reached_at) < float("inf"):
+                first = float(self.clock.now.min())
+                if first >= self.limit or first > self.reached_at:
+                    return
             self.step = step
             yield step
             step += 1
             if self.target is not None and self.measurements.last_loss <= self.target:
-                self.limit, self.target, reached = float(self.clock.now.max()), None, True
+                self.reached_at, self.target = float(self.clock.now.max()), None
+                if not self.timed:
+                    return  # without machines all nodes are at the same step
 
     def begin(self) -> Mass:
         starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
         mass = Mass(self._placed(starts), self.rounds.ones())
-        self.moved = self._sum(mass.value) * 0.0
+        self.start_total = self._sum(mass.value)
+        self.moved = self.start_total * 0.0
         self.magnitude_of_moves = self.moves_total = self.moved
-        self.start_total = self.monitor.total = self._sum(mass.value)
-        self.monitor.total_weight = float(mass.weight.sum())
+        self.before = self._sum(abs(mass.value))
+        self.monitor.total, self.monitor.total_weight = _numpy(self.start_total), float(mass.weight.sum())
+        self.monitor.schedule = self.schedule if self.algorithm.uses_schedule else None
         self.report(0, mass, None)
         return mass
 
@@ -125,6 +130,7 @@ class FleetNode(Node):
         if isinstance(mass, KeptShare):
             mass = mass.made()
         self.pushed[step] = mass
+        self.latest = max(self.latest, step)
         if self.timed:
             messages = self.clock.scatter(step)
             if self.trace is not None:
@@ -134,14 +140,17 @@ class FleetNode(Node):
         self.bytes += messages * self.message_size
         kept = KeptShare(self.rounds, step, mass)
         if self.flying:
-            self._under_way(step, mass, 1.0)
+            columns = self.rounds.sent(step)
+            self.under_way[step] = (
+                self._sum(typed_as(columns, mass.value) * mass.value),
+                float((columns * mass.weight).sum()),
+            )
         return kept  # pyright: ignore[reportReturnType]
 
     async def gather(self, step: int, kept: Mass) -> Mass:
         mass = self.pushed.pop(step)
         mixed = self.rounds.mix(step, kept, mass)
-        if self.flying:
-            self._under_way(step, mass, -1.0)
+        self.under_way.pop(step, None)
         if self.timed:
             before = self.clock.now
             self.clock.gather(step)
@@ -166,10 +175,12 @@ class FleetNode(Node):
         self.since_look += 1
         if self.watched:
             if move is not None:
-                self.moved = self.moved + self._sum(move)
+                moved = self._sum(move)
+                self.moved = self.moved + moved
+                self.magnitude_of_moves = self.magnitude_of_moves + abs(moved)
             if step and step % self.backend.check_every == 0:
                 if move is not None:
-                    self.magnitude_of_moves = self._sum(abs(move))
+                    self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move))
                 self._look(step, mass)
         if self.kept is not None:
             self._keep(mass, move)
@@ -217,32 +228,40 @@ class FleetNode(Node):
     # --------------------------------------------------------------------------------------------------------
 
     def _look(self, step: int, mass: Mass) -> None:
-        held = self._sum(mass.value) + self.flight
-        weight = (
-            float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())
-        ) + self.flight_weight
-        magnitude = 2.0 * (
-            self._sum(abs(mass.value)) + abs(self.monitor.total) + self.magnitude_of_moves + abs(self.moved)
+        flight, flight_weight = self._flight()
+        held = _numpy(self._sum(mass.value) + flight)
+        weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + flight_weight
+        after = self._sum(abs(mass.value))
+        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + abs(flight))
+        self.before = after
+        self._require_finite(step, held, mass)
+        self.monitor.round(
+            step, held, weight, _numpy(self.moved), _numpy(magnitude), min(step - 1, self.latest), self.since_look
         )
-        round_ = self.schedule.round(max(step - 1, 0)) if self.algorithm.uses_schedule else None
-        self.monitor.round(step, _numpy(held), weight, _numpy(self.moved), _numpy(magnitude), round_, self.since_look)
         self.moves_total = self.moves_total + self.moved
-        self.moved = self.moved * 0.0
+        self.moved = self.start_total * 0.0
         self.magnitude_of_moves = self.moved
         self.since_look = 0
 
-    def _under_way(self, step: int, mass: Mass, sign: float) -> None:
-        """What the messages of round `step` carry, summed over nodes, from the shares themselves."""
-        columns = self.rounds.sent(step)
-        self.flight = self.flight + sign * (typed_as(columns, mass.value) * mass.value).sum(0)
-        self.flight_weight += sign * float((columns * mass.weight).sum())
+    def _flight(self) -> tuple[Any, float]:
+        """What all messages under way carry together: the sum of x, and of w."""
+        value, weight = self.start_total * 0.0, 0.0
+        for messages in self.under_way.values():
+            value, weight = value + messages[0], weight + messages[1]
+        return value, weight
+
+    def _require_finite(self, step: int, held: Any, mass: Mass) -> None:
+        if not np.isfinite(held).all():
+            self.monitor.finite(step, held, _numpy(mass.value))
 
     def _measure(self, step: int, mass: Mass) -> None:
         self.measured = step
-        held = _numpy(self._sum(mass.value) + self.flight)
+        flight, flight_weight = self._flight()
+        held = _numpy(self._sum(mass.value) + flight)
+        self._require_finite(step, held, mass)
         average = held / self.size
         moves = _numpy(self.moves_total + self.moved)
-        weight = float(mass.weight.sum()) + self.flight_weight
+        weight = float(mass.weight.sum()) + flight_weight
         if self.backend.monitor == "off":
             defect = np.full(len(self.seeds), np.nan)
         else:
@@ -263,14 +282,15 @@ class FleetNode(Node):
         assert self.kept is not None
         empty = np.zeros(self.shape, self.experiment.dtype)
         gradient, self.last_gradient = self.last_gradient, None
+        flight, flight_weight = self._flight()
         self.kept.append(
             (
                 np.array(_numpy(mass.value)),
                 _numpy(mass.weight).reshape(-1),
                 empty if gradient is None else np.array(_numpy(gradient)),
                 empty if move is None else np.array(np.broadcast_to(_numpy(move), self.shape)),
-                np.array(np.broadcast_to(_numpy(self.flight), self.shape[1:])),
-                self.flight_weight,
+                _numpy(flight),
+                flight_weight,
                 np.array(self.clock.now),
             )
         )
@@ -297,8 +317,8 @@ class FleetNode(Node):
         return Trajectory(values, weights, gradients[1:], moves[1:], flights, flight_weights, clocks)
 
     def _sum(self, value: Any) -> Any:
-        """Sum over nodes; a value that is the same for all nodes has one row."""
-        return value[0] * self.size if len(value) == 1 else ordered_sum(value)
+        """Sum over nodes, in float64; a value that is the same for all nodes has one row."""
+        return wide_sum(value) * self.size if len(value) == 1 else wide_sum(value)
 
     def _placed(self, array: Any) -> Any:
         if self.backend.device is None:

@@ -20,15 +20,12 @@ class FleetTrace:
 
     def sent(self, step: int) -> None:
         """All nodes have sent their messages of round `step`."""
-        arrivals = self.clock.arrivals(step)[:, 0].tolist()
+        assert self.clock.departures is not None
+        columns = (times[:, 0].tolist() for times in (*self.clock.departures, self.clock.arrivals(step)))
         round_ = self.clock.schedule.round(step)
         pairs = ((sender, receiver) for receiver in range(round_.size) for sender in round_.senders[receiver])
-        for (sender, receiver), arrival in zip(pairs, arrivals, strict=True):
-            wire = self.clock.cluster.wire(sender, receiver, self.message_size)
-            end = arrival - wire.latency
-            self.builder.messages.append(
-                (sender, receiver, "round", step, end - wire.occupancy, end, arrival, self.message_size)
-            )
+        for (sender, receiver), begin, end, arrival in zip(pairs, *columns, strict=True):
+            self.builder.messages.append((sender, receiver, "round", step, begin, end, arrival, self.message_size))
 
     def waited(self, step: int, round_: int, before: Times) -> None:
         """All nodes have waited for round `round_` since the clock stood at `before`."""

@@ -34,6 +34,9 @@ from sgpsim.metrics import Measurements
 from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
 from sgpsim.trace import Trace, TraceBuilder, joined
 
+KEPT_SENDERS = 1 << 18
+"""Senders' messages of compiled rounds kept ready: bounds them to some 100 MB where a schedule never repeats."""
+
 
 @dataclass(frozen=True)
 class Simulated(Backend):
@@ -59,6 +62,20 @@ class Simulated(Backend):
                 " in step; a trajectory has one"
                 " entry per step. Use the metrics over time instead."
             )
+        if self.keep_trajectory and experiment.algorithm.depends_on_timing and len(experiment.seeds) > 1:
+            raise SpecificationError(
+                f"Simulated(keep_trajectory=True) with {type(experiment.algorithm).__name__} and"
+                f" {len(experiment.seeds)} seeds; its weights depend on timing, and a trajectory has one set for all"
+                " seeds. Run one seed at a time."
+            )
+        if self.drop is not None:
+            sender, receiver, step = self.drop
+            round_ = experiment.schedule.round(step) if step >= 0 else None
+            if round_ is None or not 0 <= receiver < experiment.nodes or sender not in round_.senders[receiver]:
+                raise SpecificationError(
+                    f"Simulated(drop={self.drop!r}): node {sender} sends nothing to node {receiver} in round {step}, so"
+                    " nothing would be lost. Name a message that the schedule has."
+                )
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
@@ -90,7 +107,7 @@ class Simulation:
             progress,
             number,
         )
-        self.environment = simpy.Environment()
+        self.environment = simpy.Environment(0.0)
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
         self.trace = TraceBuilder(seed) if trace else None
@@ -99,9 +116,10 @@ class Simulation:
         self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
         self.keep = backend.keep_trajectory
         self.time_cuts = TimeCuts(experiment, self.monitor, self.measurements) if self.by_time else None
-        self.step_cuts = (
-            None if self.by_time and not self.keep else StepCuts(experiment, self.monitor, self.measurements, self.keep)
-        )
+        self.step_cuts: StepCuts | None = None
+        if self.keep or not self.by_time:  # a run looked at by time has its law checked there, and only there
+            monitor = Monitor("off", self.size, self.monitor.epsilon) if self.by_time else self.monitor
+            self.step_cuts = StepCuts(experiment, monitor, self.measurements, self.keep)
         self.stopping = Stopping(experiment.budget, self.size, self.algorithm.in_step)
         self.batch = GradientBatch(experiment, seed, backend.look_ahead)
         self.message_size = experiment.message_size
@@ -126,7 +144,7 @@ class Simulation:
         phase = self.schedule.phase(step)
         found = self._plans.get(phase)
         if found is None:
-            if len(self._plans) >= 4096:
+            if len(self._plans) * self.size >= KEPT_SENDERS:
                 self._plans.clear()
             found = self._plans[phase] = [
                 tuple((self.nodes[receiver], share, *self.wire(sender, receiver)) for receiver, share in sent)
@@ -148,7 +166,7 @@ class Simulation:
 
     def meet(self, rank: int, value: Any) -> simpy.Event:
         """A node joins the collective mean; the event comes when all have joined and the collective's time has passed,
-        with the mean."""
+        with the mean and the instant at which the last one joined."""
         if self._meeting_over is None:
             self._meeting_over = self.environment.event()
         over = self._meeting_over
@@ -159,7 +177,8 @@ class Simulation:
             mean.flags.writeable = False
             self._met, self._meeting_over = 0, None
             self._meeting = [None] * self.size
-            wake_at(self.environment, over, self.environment.now + self.collective, mean)
+            now = self.environment.now
+            wake_at(self.environment, over, now + self.collective, (mean, now))
         return over
 
     def tick(self, completed: bool) -> None:
@@ -182,7 +201,7 @@ class Simulation:
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 self.environment.run()
-                if any(process.is_alive for process in processes):
+                if any(process.is_alive for process in processes) or any(node.waiting() for node in self.nodes):
                     raise Deadlock(self._who_waits())
                 self._end()
         except Diverged as stop:
@@ -219,7 +238,10 @@ class Simulation:
         clauses: list[str] = []
         for rank, (what, peers) in waits.items():
             graph.add_edges_from((rank, peer) for peer in peers)
-            clauses.append(f"node {rank} waits for {what} from {', '.join(map(str, peers)) or 'nobody'}")
+            clauses.append(
+                f"node {rank} waits at step {self.nodes[rank].step} for {what}"
+                f" from {', '.join(map(str, peers)) or 'nobody'}"
+            )
         try:
             cycle = [edge[0] for edge in nx.find_cycle(graph)]
             told = f"; cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"

@@ -30,7 +30,7 @@ FAREWELL = Mass(None, 0.0)
 
 
 class SimulatedNode(Node):
-    """rank, size, schedule as in Node. held: what the node told last. now: its clock, seconds."""
+    """rank, size, schedule as in Node. held: what the node told last. now: its clock, seconds. step: its last begun."""
 
     def __init__(self, simulation: Simulation, rank: int) -> None:
         self.rank: int = rank  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -38,7 +38,7 @@ class SimulatedNode(Node):
         self._simulation, self._environment = simulation, simulation.environment
         self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)
         self._port = 0.0
-        self._step = 0
+        self.step = 0
         self._next_report = 1
         self._bytes = 0.0
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
@@ -47,10 +47,9 @@ class SimulatedNode(Node):
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
         self._numbers: dict[int, int] = {}
-        self._expected: dict[int, deque[tuple[int, Any]]] = {}
+        self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
         self._letters: dict[str, dict[int, deque[tuple[float, Mass]]]] = {}
         self._called: dict[str, simpy.Event] = {}
-        self._byes: dict[str, set[int]] = {}
         self.held = Mass(simulation.starts[rank], 1.0)
         self.now = 0.0
 
@@ -59,7 +58,7 @@ class SimulatedNode(Node):
         stopping, environment = self._simulation.stopping, self._environment
         step = 0
         while stopping.may_begin(step, environment.now):
-            self._step = step
+            self.step = step
             yield step
             step += 1
 
@@ -84,10 +83,10 @@ class SimulatedNode(Node):
         simulation.batch.submit(self.rank, at)
         yield Timeout(environment, seconds)
         if simulation.trace is not None:
-            simulation.trace.spans.append((self.rank, "compute", "gradient", self._step, begin, environment.now))
+            simulation.trace.spans.append((self.rank, "compute", "gradient", self.step, begin, environment.now))
         gradient = simulation.batch.result(self.rank)
         if simulation.keep and simulation.step_cuts is not None:
-            simulation.step_cuts.gradient(self.rank, self._step + 1, gradient)
+            simulation.step_cuts.gradient(self.rank, self.step + 1, gradient)
         return gradient
 
     # -- rounds of the schedule
@@ -99,6 +98,9 @@ class SimulatedNode(Node):
         rank, size, trace = self.rank, simulation.message_size, simulation.trace
         now = self._environment.now
         port = now if now > self._port else self._port
+        for cuts in (simulation.step_cuts, simulation.time_cuts):
+            if cuts is not None and (cuts.latest is None or cuts.latest < step):
+                cuts.latest = step
         product: Any = None
         known: float | None = None
         drop = simulation.backend.drop
@@ -111,7 +113,7 @@ class SimulatedNode(Node):
             arrival = port + latency
             number = self._numbers.get(receiver.rank, 0)
             self._numbers[receiver.rank] = number + 1
-            receiver.expect(rank, number, product)
+            receiver.expect(rank, number, product, weight * share)
             sent = product
             if drop is not None and drop == (rank, receiver.rank, step):
                 sent, simulation.dropped = np.zeros_like(product), (rank, receiver.rank, step)
@@ -126,12 +128,12 @@ class SimulatedNode(Node):
         kept = self.schedule.round(step).kept[rank]
         return Mass(product if kept == known else value * kept, weight * kept)
 
-    def expect(self, sender: int, number: int, value: Any) -> None:
+    def expect(self, sender: int, number: int, value: Any, weight: float) -> None:
         """The monitor's own note of what `sender` put on its way, before the network touches it."""
         found = self._expected.get(sender)
         if found is None:
             found = self._expected[sender] = deque()
-        found.append((number, value))
+        found.append((number, value, weight))
 
     def arrive(self, sender: int, step: int, message: tuple[float, Any, float, int]) -> None:
         """A message of round `step`; wakes the node at the latest arrival if it was the last one awaited."""
@@ -183,7 +185,7 @@ class SimulatedNode(Node):
             yield wake_at(environment, simpy.Event(environment), latest)
         trace = self._simulation.trace
         if trace is not None and environment.now > begin:
-            trace.spans.append((self.rank, "wait", f"round {step}", self._step, begin, environment.now))
+            trace.spans.append((self.rank, "wait", f"round {step}", self.step, begin, environment.now))
         del self._rounds[step]
         return box
 
@@ -193,7 +195,9 @@ class SimulatedNode(Node):
         for due in range(self._next_due, step + 1):
             early = self._early.pop(due, ())
             left = tuple(sender for sender in self.schedule.round(due).senders[self.rank] if sender not in early)
-            if left:
+            if not left:
+                self._rounds.pop(due, None)  # emptied early
+            else:
                 box = yield from self._complete_round(due, left)
                 taken += [(sender, number, due, value, weight) for sender, (_, value, weight, number) in box.items()]
         self._next_due = max(self._next_due, step + 1)
@@ -211,9 +215,11 @@ class SimulatedNode(Node):
         return Mass(value, weight)
 
     def _take(self, sender: int, number: int, value: Any, step: int, weight: float) -> None:
-        """The law of transit: consecutive numbers per pair, and the very object that was sent."""
-        expected, sent = self._expected[sender].popleft()
-        if expected != number or sent is not value:
+        """The law of transit: consecutive numbers per pair, and the very object that was sent, with its weight."""
+        expected, sent, sent_weight = self._expected[sender].popleft()
+        # What was sent is no longer under way, whatever came of it: what is missing shows in the law of the round.
+        self._under_way(sent, sent_weight, -1.0)
+        if expected != number or sent is not value or sent_weight != weight:
             monitor = self._simulation.monitor
             if expected != number:
                 monitor.leak(
@@ -223,14 +229,13 @@ class SimulatedNode(Node):
             else:
                 monitor.leak(
                     f"message {number} from node {sender} to node {self.rank} at round {step} arrived altered:"
-                    f" {lost(sent, value)}, w arrived {weight:.6g}"
+                    f" {lost(sent, value, sent_weight - weight)}"
                 )
-        self._under_way(value, weight, -1.0)
 
     def _under_way(self, value: Any, weight: float, sign: float) -> None:
         simulation = self._simulation
         if simulation.time_cuts is not None:
-            simulation.time_cuts.under_way(value * sign, weight * sign)
+            simulation.time_cuts.under_way(self.rank, value * sign, weight * sign)
         if simulation.step_cuts is not None and simulation.step_cuts.flying:
             simulation.step_cuts.under_way(self._next_report, value * sign, weight * sign)
 
@@ -243,15 +248,14 @@ class SimulatedNode(Node):
         begin = environment.now
         over = simulation.meet(self.rank, value)
         self._waits[over] = ("the collective mean", tuple(rank for rank in range(self.size) if rank != self.rank))
-        found = yield over
+        found, start = yield over
         del self._waits[over]
         self._bytes += simulation.collective_bytes
         if simulation.trace is not None:
-            start = max(begin, environment.now - simulation.collective)
             if start > begin:
-                simulation.trace.spans.append((self.rank, "wait", "barrier", self._step, begin, start))
+                simulation.trace.spans.append((self.rank, "wait", "barrier", self.step, begin, start))
             if environment.now > start:
-                simulation.trace.spans.append((self.rank, "receive", "all-reduce", self._step, start, environment.now))
+                simulation.trace.spans.append((self.rank, "receive", "all-reduce", self.step, start, environment.now))
         return found
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
@@ -272,7 +276,7 @@ class SimulatedNode(Node):
 
     def note(self, metric: str, value: float) -> None:
         self._simulation.measurements.note(
-            self._simulation.seed, self._step + 1, self.rank, self._environment.now, metric, value
+            self._simulation.seed, self.step + 1, self.rank, self._environment.now, metric, value
         )
 
     def generator(self, purpose: str) -> np.random.Generator:
@@ -291,7 +295,7 @@ class SimulatedNode(Node):
             self._under_way(mass.value, mass.weight, 1.0)
             if simulation.trace is not None:
                 simulation.trace.messages.append(
-                    (self.rank, to, channel, self._step, begin, self._port, arrival, simulation.message_size)
+                    (self.rank, to, channel, self.step, begin, self._port, arrival, simulation.message_size)
                 )
         receiver = simulation.nodes[to]
         delivery = simpy.Event(environment)
@@ -316,7 +320,7 @@ class SimulatedNode(Node):
                 sender = min(ready)[1]
                 trace = self._simulation.trace
                 if trace is not None and channel == "answer" and self._environment.now > begin:
-                    trace.spans.append((self.rank, "receive", channel, self._step, begin, self._environment.now))
+                    trace.spans.append((self.rank, "receive", channel, self.step, begin, self._environment.now))
                 return sender, boxes[sender].popleft()[1]
             event = self._called[channel] = simpy.Event(self._environment)
             self._waits[event] = (f"a message on channel {channel!r}", senders)
@@ -356,7 +360,7 @@ class SimulatedNode(Node):
                 return sender, f"a message of round {step}"
         for channel, boxes in self._letters.items():
             for sender, box in boxes.items():
-                if box:
+                if any(mass is not FAREWELL for _, mass in box):
                     return sender, f"a message on channel {channel!r}"
         return None
 

@@ -1,8 +1,9 @@
 """Stopping: whether a node may begin a further step, so that budgets in time end a run with nothing under way.
 
-The rule, for nodes that run in step: at the first step that would begin at or after the limit, the last step is the
-last one that any node has begun by then; everyone ends with it. Nodes that do not run in step stop each for itself, and
-count gradients together.
+The rule, for nodes that run in step: at the first step that would begin at or after a limit in seconds, or after the
+instant at which a target was reached, the last step is the last one that any node has begun by then; everyone ends with
+it. (Steps that begin at the very instant of reaching count as begun, or it would matter which of two events of one
+instant came first.) Nodes that do not run in step stop each for itself, and count gradients together.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ class Stopping:
     def __init__(self, budget: Budget, nodes: int, in_step: bool) -> None:
         self.budget, self.nodes, self.in_step = budget, nodes, in_step
         self.limit = budget.limit if isinstance(budget, Seconds) else float("inf")
+        self.reached = float("inf")
         self.steps = most_steps(budget, nodes) if in_step or not isinstance(budget, Gradients) else None
         self.last_begun = -1
         self.begun = 0
@@ -23,12 +25,12 @@ class Stopping:
     def may_begin(self, step: int, now: float) -> bool:
         """Whether a node may begin `step` at `now`; if so, it has begun."""
         if self.in_step:
-            if now >= self.limit and step > self.last_begun:
+            if self._over(now) and step > self.last_begun:
                 self.steps = self.last_begun + 1
             if self.steps is not None and step >= self.steps:
                 return False
         elif (
-            now >= self.limit
+            self._over(now)
             or (self.steps is not None and step >= self.steps)
             or (isinstance(self.budget, Gradients) and self.begun >= self.budget.total)
         ):
@@ -37,10 +39,13 @@ class Stopping:
         self.last_begun = max(self.last_begun, step)
         return True
 
+    def _over(self, now: float) -> bool:
+        return now >= self.limit or now > self.reached
+
     def look(self, loss: float, now: float) -> None:
         """Called after a measurement: from the target on, no step begins that no node has begun."""
         if isinstance(self.budget, TargetLoss) and loss <= self.budget.loss:
-            self.limit = min(self.limit, now)
+            self.reached = min(self.reached, now)
 
     def progress(self) -> tuple[int, int]:
         """Node-steps begun and expected (0: unknown)."""

@@ -135,5 +135,8 @@ def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress 
         trajectory=None,
         outcome=bad[0].outcome if bad else "finished",
         remarks=tuple(remark for run in runs for remark in run.remarks),
-        statistics={name: sum(run.statistics[name] for run in runs) for name in runs[0].statistics},
+        statistics={
+            "node_steps": sum(run.statistics["node_steps"] for run in runs),
+            "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),
+        },
     )
