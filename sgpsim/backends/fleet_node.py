@@ -79,8 +79,7 @@ class FleetNode(Node):
         self.reached_at = float("inf")
         self.limit = experiment.budget.limit if isinstance(experiment.budget, Seconds) else float("inf")
 
-    # -- what the text asks
-    # ------------------------------------------------------------------------------------------------------------
+    # -- what the text asks --
 
     @property
     def steps(self) -> Iterator[int]:
@@ -224,8 +223,7 @@ class FleetNode(Node):
             " run it on Simulated(cluster)."
         )
 
-    # -- watching and measuring
-    # --------------------------------------------------------------------------------------------------------
+    # -- watching and measuring --
 
     def _look(self, step: int, mass: Mass) -> None:
         flight, flight_weight = self._flight()

@@ -136,8 +136,7 @@ class Simulation:
         self.dropped: Any = None
         self.events = 0
 
-    # -- what nodes share
-    # ------------------------------------------------------------------------------------------------------------
+    # -- what nodes share --
 
     def plan(self, step: int) -> list[tuple[tuple[Any, float, float, float], ...]]:
         """Per sender of round `step`: (receiver's node, share, occupancy, latency), in sending order."""
@@ -190,7 +189,7 @@ class Simulation:
             done, expected = self.stopping.progress()
             self.progress(self.number * expected + done, expected * len(self.experiment.seeds))
 
-    # -- the run -------------------------------------------------------------------------------------------------------
+    # -- the run --
     # --------------
 
     def execute(self) -> None:

@@ -89,8 +89,7 @@ class SimulatedNode(Node):
             simulation.step_cuts.gradient(self.rank, self.step + 1, gradient)
         return gradient
 
-    # -- rounds of the schedule
-    # --------------------------------------------------------------------------------------------------------
+    # -- rounds of the schedule --
 
     def scatter(self, step: int, mass: Mass) -> Mass:
         simulation = self._simulation
@@ -239,7 +238,7 @@ class SimulatedNode(Node):
         if simulation.step_cuts is not None and simulation.step_cuts.flying:
             simulation.step_cuts.under_way(self._next_report, value * sign, weight * sign)
 
-    # -- the rest ------------------------------------------------------------------------------------------------------
+    # -- the rest --
     # ----------------
 
     @types.coroutine
