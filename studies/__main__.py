@@ -1,7 +1,8 @@
 """The command line of the studies: `python -m studies --list`, `python -m studies NAME [--fast] [--out DIR]`.
 
-The rule: exit code 2 and one sentence for bad input, before anything is measured. Answers go to standard output, progress to standard error, and only
-where something takes longer than PATIENCE seconds. A file with a `main` instead of a study (the benchmark) gets the rest of the command line.
+The rule: exit code 2 and one sentence for bad input, before anything is measured. Answers go to standard output,
+progress to standard error, and only where something takes longer than PATIENCE seconds. A file with a `main` instead of
+a study (the benchmark) gets the rest of the command line.
 """
 
 from __future__ import annotations
@@ -58,7 +59,14 @@ def discovered() -> dict[str, str]:
 @contextmanager
 def progress_bar(title: str) -> Iterator[study.Progress]:
     """A bar on standard error, shown after PATIENCE seconds, with the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(title, total=None)
     later = Timer(PATIENCE, bar.start)

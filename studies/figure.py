@@ -1,7 +1,8 @@
 """Figures: one look for all studies: column widths, sizes of type, and colours that stay apart for colour-blind readers.
 
-The rule: a figure is as wide as it is printed (one column 3.5 in, two columns 7 in), so that its type has the size it says. Lines differ in dash or
-marker as well as in colour. Nothing here touches pyplot or any other global state, and files hold no date, so equal data make equal files.
+The rule: a figure is as wide as it is printed (one column 3.5 in, two columns 7 in), so that its type has the size it
+says. Lines differ in dash or marker as well as in colour. Nothing here touches pyplot or any other global state, and
+files hold no date, so equal data make equal files.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -25,7 +27,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 GREY = "#707070"
 """For bounds and what is drawn for orientation."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,

@@ -1,7 +1,7 @@
 """The figure of the rate study: measured curves beside bound D2, and both problems on the common axis nK.
 
-The rule: full markers where D2 applies, hollow ones below its K_min; the problem without a bound says why it has none. The right panel multiplies by
-sqrt(nK), so that the rate is a level line and what does not communicate rises.
+The rule: full markers where D2 applies, hollow ones below its K_min; the problem without a bound says why it has none.
+The right panel multiplies by sqrt(nK), so that the rate is a level line and what does not communicate rises.
 """
 
 from __future__ import annotations
@@ -55,37 +55,52 @@ def _panel(axes: Axes, data: pl.DataFrame, problem: str, found: list[Fit]) -> No
         who = f"$n$ = {fit.nodes}" if fit.communicating else f"$P = I$, $n$ = {fit.nodes}"
         slope = f"{fit.slope.slope:.3f} [{fit.slope.lower:.3f}, {fit.slope.upper:.3f}]".replace("-", "−")
         handles.append(Line2D([], [], **line, linestyle="-" if fit.communicating else "-.", label=f"{who}: {slope}"))
-        bounds = data.filter(problem=problem, method=fit.method, nodes=fit.nodes).select("steps", "bound").unique().sort("steps").drop_nulls()
+        bounds = (
+            data.filter(problem=problem, method=fit.method, nodes=fit.nodes).select("steps", "bound").unique().sort("steps").drop_nulls()
+        )
         if not fit.communicating:  # where it stands free: left between curves and bounds, or at the right end where there are none
-            near, side, cut = (0, "left", " ") if needed else (-1, "right", "\n")
-            axes.annotate(f"no communication{cut}($P = I$)", (steps[near], means[near]), (0, 7), textcoords="offset points", color=colour, ha=side,
-                          va="bottom", fontsize=6.5)  # fmt: skip
+            near, side = (0, "left") if needed else (-1, "right")
+            place = {"xy": (steps[near], means[near]), "xytext": (0, 7), "textcoords": "offset points", "ha": side, "va": "bottom"}
+            axes.annotate("no communication\n($P = I$)", **place, color=colour, fontsize=6.5)
         if len(bounds):
             axes.plot(bounds["steps"], bounds["bound"], color=colour, linestyle="--", linewidth=0.8)
     if needed:
         handles.append(Line2D([], [], color=figure.GREY, linestyle="--", linewidth=0.8, label=r"bound D2, $12A/\sqrt{nK}$"))
         least = ", ".join(f"{math.ceil(needed[nodes])}" for nodes in needed)
-        handles.append(Line2D([], [], color=figure.GREY, marker="o", markerfacecolor="white", linestyle="none", label=f"hollow: $K < K_{{\\min}}$ = {least}"))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=figure.GREY,
+                marker="o",
+                markerfacecolor="white",
+                linestyle="none",
+                label=f"hollow: $K < K_{{\\min}}$ = {least}",
+            )
+        )
     else:
         steps = np.array([found[0].first, found[0].last])
         level = curve(data, problem, "SGP", NODES[-1])[1][-1].mean() / 2
         axes.plot(steps, level * (steps / steps[-1]) ** -0.5, color=figure.GREY, linewidth=0.8, linestyle=":")
         handles.append(Line2D([], [], color=figure.GREY, linestyle=":", linewidth=0.8, label="slope −1/2"))
     axes.set(xscale="log", yscale="log", xlabel="steps $K$")
-    axes.legend(handles=handles, title=f"exponent of $K$ over {found[0].first} .. {found[0].last}, 95 %", title_fontsize=6.5, alignment="left",
-                loc="upper left", bbox_to_anchor=(-0.22, -0.2))  # fmt: skip
+    title = f"exponent of $K$ over {found[0].first} .. {found[0].last}, 95 %"
+    below = {"loc": "upper left", "bbox_to_anchor": (-0.22, -0.2)}
+    axes.legend(handles=handles, title=title, title_fontsize=6.5, alignment="left", **below)
 
 
 def _collapse(axes: Axes, data: pl.DataFrame) -> None:
     """sqrt(nK) times the average over nK."""
     handles: list[Line2D] = []
+    sizes = {4: 6.0, 8: 4.2, 16: 2.4}  # so that equal values show as rings
     for problem, dash in (("sigmoid", "-"), ("quadratics", ":")):
         for method, nodes in data.filter(problem=problem).select("method", "nodes").unique(maintain_order=True).iter_rows():
             steps, values = curve(data, problem, method, nodes)
             own = method == "SGP"
             colour, marker = (COLOURS[nodes], MARKERS[nodes]) if own else (ALONE, "x")
             product = nodes * steps
-            axes.plot(product, np.sqrt(product) * values.mean(axis=1), color=colour, marker=marker, linestyle=dash, linewidth=1.0)
+            axes.plot(product, np.sqrt(product) * values.mean(axis=1), color=colour, marker=marker, linestyle=dash, linewidth=0.9,
+                      markersize=sizes[nodes] if own else 3.5)  # fmt: skip
     for nodes, colour in COLOURS.items():
         handles.append(Line2D([], [], color=colour, marker=MARKERS[nodes], linestyle="none", label=f"$n$ = {nodes}"))
     handles.append(Line2D([], [], color=ALONE, marker="x", linestyle="none", label="$P = I$"))

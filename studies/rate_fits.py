@@ -1,7 +1,7 @@
 """What the rate study concludes from its table: exponents with intervals, the share of the bound, the collapse on nK.
 
-The rule: functions of the table alone. Whole seeds are resampled, the same ones at every K; a curve follows the rate if the interval of its exponent
-lies within TOLERANCE of -1/2.
+The rule: functions of the table alone. Whole seeds are resampled, the same ones at every K; a curve follows the rate if
+the interval of its exponent lies within TOLERANCE of -1/2.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Fit:
     @property
     def follows(self) -> bool:
         """Whether the exponent is -1/2, up to TOLERANCE."""
-        return -0.5 - TOLERANCE <= self.slope.lower and self.slope.upper <= -0.5 + TOLERANCE
+        return max(abs(self.slope.lower + 0.5), abs(self.slope.upper + 0.5)) <= TOLERANCE
 
 
-def curve(data: pl.DataFrame, problem: str, method: str, nodes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def curve(data: pl.DataFrame, problem: str, method: str, nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """K, ascending, and the averages (K, seeds) of one curve."""
     rows = data.filter(problem=problem, method=method, nodes=nodes).sort("steps", "seed")
-    steps = rows["steps"].unique().sort().to_numpy()
+    steps = rows["steps"].unique().sort().to_numpy().astype(np.float64)
     return steps, rows["average"].to_numpy().reshape(len(steps), -1)
 
 
@@ -73,7 +73,8 @@ def share_of_bound(data: pl.DataFrame) -> tuple[float, int]:
 
 
 def collapse(data: pl.DataFrame) -> dict[str, float]:
-    """Per problem, how far sqrt(nK) times the average differs among n at equal nK, over the range fitted: largest / smallest - 1, at its largest."""
+    """Per problem, how far averages differ among n at equal nK, over the range fitted: largest / smallest - 1, at its
+    largest."""
     found: dict[str, float] = {}
     for problem in data["problem"].unique(maintain_order=True):
         rows = data.filter(pl.col("problem") == problem, pl.col("method") == "SGP", pl.col("steps") * FITTED >= data["steps"].max())

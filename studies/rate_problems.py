@@ -69,10 +69,11 @@ class UnlikeSigmoid(Problem):
 
 @dataclass(frozen=True)
 class UnequalQuadratics(Problem):
-    """Quadratics with a curvature of their own on an irregular digraph: weights differ from 1, and the average of the nodes' minimizers is not the
-    minimizer of f, so without communication f is not minimized.
+    """Quadratics with a curvature of their own on an irregular digraph: weights differ from 1, and the average of the
+    nodes' minimizers is not the minimizer of f, so without communication f is not minimized.
 
-    |grad f_i - grad f| is unbounded (A2 fails), hence no bound: slopes only. Nodes that hold several of the quadratics hold their mean.
+    |grad f_i - grad f| is unbounded (A2 fails), hence no bound: slopes only. A node that holds several of the quadratics
+    holds their mean.
     """
 
     name: str = "quadratics"

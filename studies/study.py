@@ -27,9 +27,8 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True, eq=False)
 class StudyResult:
-    """name, question: of the study. answer: one sentence. data: what was measured. tables: to be printed. png, pdf, csv: where files lie.
-
-    seconds: how long it took. fast: whether fewer and smaller cases were measured.
+    """name, question: of the study. answer: one sentence. data: what was measured. tables: to be printed. png, pdf,
+    csv: where files lie. seconds: how long it took. fast: whether fewer and smaller cases were measured.
     """
 
     name: str
@@ -45,7 +44,8 @@ class StudyResult:
 
 
 class Study(ABC):
-    """A question that runs answer. Concrete studies have no fields; what differs between the quick and the whole study is in `cases`."""
+    """A question that runs answer. Concrete studies have no fields; what differs between the quick and the whole study
+    is in `cases`."""
 
     question: ClassVar[str]
 
@@ -76,7 +76,8 @@ class Study(ABC):
 
     @final
     def run(self, fast: bool = False, out: Path | str = "out/studies", progress: Progress | None = None) -> StudyResult:
-        """Measure, draw, answer; write NAME.png, NAME.pdf and NAME.csv into `out`. Raises SpecificationError where it cannot be written to."""
+        """Measure, draw, answer; write NAME.png, NAME.pdf and NAME.csv into `out`. Raises SpecificationError where that
+        cannot be written to."""
         began = time.perf_counter()
         folder = _writable(Path(out))
         data = self.measure(self.cases(fast), progress or (lambda done, total: None))
@@ -96,5 +97,6 @@ def _writable(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise SpecificationError(f"--out {folder} cannot be written to ({error.strerror}); studies write their files there. Give another folder.") from None
+        told = f"--out {folder} cannot be written to ({error.strerror}); studies write their files there."
+        raise SpecificationError(f"{told} Give another folder.") from None
     return folder
