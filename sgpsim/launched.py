@@ -1,12 +1,15 @@
 """Launched: the child's side of `sgpsim.launch`: `python -m sgpsim.launched FOLDER RANK`.
 
-The rule: a child reads its job from the folder, writes its records there, and says nothing; its exit code tells the launcher what to look for.
+The rule: a child reads its job from the folder, writes its records there, and says nothing; its exit code tells the
+launcher what to look for.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +40,15 @@ def serve(folder: Path, rank: int) -> int:
         from sgpsim.experiment import Experiment
         from sgpsim.plain_data import from_plain
 
-        cases = [(from_plain(case["experiment"], Experiment), from_plain(case["backend"], TorchDistributed)) for case in job["cases"]]
+        cases = [
+            (from_plain(case["experiment"], Experiment), from_plain(case["backend"], TorchDistributed))
+            for case in job["cases"]
+        ]
         member.join()
         for number, (experiment, backend) in enumerate(cases):
             for seed in experiment.seeds:
                 run_seed(backend, experiment, seed, member, folder, number)
-        member.barrier()
+        member.set_out()
     except PeerLost as lost:
         last_words_path(folder, rank).write_text(str(member.failure(lost)))
         return FAILED
@@ -57,9 +63,11 @@ def serve(folder: Path, rank: int) -> int:
 
 
 def main() -> None:
-    import os
-
-    code = serve(Path(sys.argv[1]), int(sys.argv[2]))
+    try:
+        code = serve(Path(sys.argv[1]), int(sys.argv[2]))
+    except Exception:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # gloo's threads may wait for a peer that is gone

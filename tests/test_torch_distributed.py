@@ -1,4 +1,4 @@
-"""Real processes over gloo: the numbers of the simulation to the bit, and an end with a name where a process dies or hangs."""
+"""Real processes over gloo: the numbers of the simulation to the bit, and a name for whoever dies or hangs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.budget import Gradients, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
-from sgpsim.clusters.stragglers import SlowFrom
+from sgpsim.clusters.stragglers import PersistentSlow, SlowFrom
 from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.launch import Launcher, launch, launch_all
+from sgpsim.launch import launch, launch_all, launch_file
+from sgpsim.launcher import Launcher
 from sgpsim.objectives.datasets import SyntheticClassification
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.quadratic import Quadratic
@@ -40,6 +41,7 @@ from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.ring import UndirectedRing
+from sgpsim.store import load
 
 pytest.importorskip("torch")
 NODES = 4
@@ -50,9 +52,17 @@ CLUSTER = Cluster(NODES)
 
 SAME_BITS = [
     Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(24), seeds=(0, 3), measure_every=5),
-    Experiment(SGP(Momentum(Constant(0.02))), LOGISTIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(20), dtype="float32"),
+    Experiment(
+        SGP(Momentum(Constant(0.02))), LOGISTIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(20), dtype="float32"
+    ),
     Experiment(SGP(DESCENT), LOGISTIC, RandomPeer(NODES), Gradients(70)),
-    Experiment(PushSum(), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=5), Steps(15), start=((1.0,) * 7, (2.0,) * 7, (0.5,) * 7, (9.0,) * 7)),
+    Experiment(
+        PushSum(),
+        QUADRATIC,
+        ErdosRenyiDigraph(NODES, 0.5, seed=5),
+        Steps(15),
+        start=((1.0,) * 7, (2.0,) * 7, (0.5,) * 7, (9.0,) * 7),
+    ),
     Experiment(DPSGD(DESCENT), QUADRATIC, UndirectedRing(NODES), Steps(15), dtype="float32"),
     Experiment(DPSGD(DESCENT, "adapt-then-combine"), LOGISTIC, BipartiteExponential(NODES), Steps(15)),
     Experiment(OverlapSGP(DESCENT, delay=2), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(21)),
@@ -60,9 +70,12 @@ SAME_BITS = [
     Experiment(OverlapSGP(DESCENT, delay=0), QUADRATIC, OnePeerExponential(NODES), Steps(10)),
 ]
 ALL_REDUCE = Experiment(AllReduceSGD(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(20))
-ARRIVAL = Experiment(OverlapSGP(DESCENT, delay=3, mixing="arrival"), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(40))
+ARRIVAL = Experiment(
+    OverlapSGP(DESCENT, delay=3, mixing="arrival"), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(40)
+)
 DIVERGES = Experiment(SGP(SGD(Constant(1e150))), QUADRATIC, OnePeerExponential(NODES), Steps(12))
 LOSES = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(12))
+SLEEPS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(8))
 ENDLESS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(10**7), measure_every=1000)
 
 
@@ -72,12 +85,18 @@ def runs() -> dict[Experiment, Run]:
     told = TorchDistributed(keep_trajectory=True)
     cases = [(experiment, told) for experiment in [*SAME_BITS, ALL_REDUCE, ARRIVAL, DIVERGES]]
     cases.append((LOSES, TorchDistributed(monitor="record", drop=(1, 3, 3))))
+    slow = Cluster(NODES, ConstantTime(0.004), stragglers=(PersistentSlow((2,), 3.0),))
+    cases.append((SLEEPS, TorchDistributed(compute="sleep", cluster=slow)))
     found = launch_all(cases)
     return {experiment: run for (experiment, _), run in zip(cases, found, strict=True)}
 
 
 @pytest.mark.distributed
-@pytest.mark.parametrize("experiment", SAME_BITS, ids=lambda case: f"{type(case.algorithm).__name__}-{type(case.schedule).__name__}-{case.dtype}")
+@pytest.mark.parametrize(
+    "experiment",
+    SAME_BITS,
+    ids=lambda case: f"{type(case.algorithm).__name__}-{type(case.schedule).__name__}-{case.dtype}",
+)
 def test_numbers_equal_the_simulation_to_the_bit(runs: dict[Experiment, Run], experiment: Experiment) -> None:
     real, simulated = runs[experiment], Simulated(CLUSTER, keep_trajectory=True).run(experiment)
     assert real.outcome == "finished" and not real.remarks
@@ -85,13 +104,17 @@ def test_numbers_equal_the_simulation_to_the_bit(runs: dict[Experiment, Run], ex
     for name in ("values", "weights", "gradients", "moves"):
         ours, theirs = getattr(real.trajectory, name), getattr(simulated.trajectory, name)
         assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs), name
-    assert np.array_equal(real.final.values, simulated.final.values) and np.array_equal(real.final.weights, simulated.final.weights)
+    assert np.array_equal(real.final.values, simulated.final.values) and np.array_equal(
+        real.final.weights, simulated.final.weights
+    )
     assert (real.final.clocks > 0).all()
     keys = ["seed", "cut", "step", "node", "metric"]
     both = real.metrics.sort(keys), simulated.metrics.sort(keys)
     assert both[0].select(keys).equals(both[1].select(keys))
     if experiment.algorithm.leaves_in_flight:  # what is under way is summed in another order
-        assert np.allclose(both[0]["value"], both[1]["value"], rtol=1e-5, atol=1e-5 if experiment.dtype == "float32" else 1e-12)
+        assert np.allclose(
+            both[0]["value"], both[1]["value"], rtol=1e-5, atol=1e-5 if experiment.dtype == "float32" else 1e-12
+        )
     else:
         assert both[0].select("value").equals(both[1].select("value"))
 
@@ -137,9 +160,22 @@ def test_trace_tells_real_times(runs: dict[Experiment, Run]) -> None:
     assert len(trace.spans.filter(pl.col("lane") == "compute")) == 24 * NODES
     assert (trace.spans["end"] >= trace.spans["start"]).all()
     assert len(trace.messages) == 24 * NODES
-    assert (trace.messages["arrival"] >= trace.messages["begin"]).all() and (trace.messages["end"] >= trace.messages["begin"]).all()
+    assert (trace.messages["arrival"] >= trace.messages["begin"]).all() and (
+        trace.messages["end"] >= trace.messages["begin"]
+    ).all()
     for _, lane in trace.spans.group_by("node", "lane"):
         assert (lane.sort("start")["start"][1:] >= lane.sort("start")["end"][:-1]).all()
+
+
+@pytest.mark.distributed
+def test_gradients_can_be_stretched_to_a_clusters_times(runs: dict[Experiment, Run]) -> None:
+    trace = runs[SLEEPS].trace
+    assert trace is not None
+    spans = trace.spans.filter(pl.col("lane") == "compute").with_columns(seconds=pl.col("end") - pl.col("start"))
+    for node in range(NODES):
+        seconds = spans.filter(pl.col("node") == node)["seconds"].to_numpy()
+        assert (seconds >= (0.012 if node == 2 else 0.004)).all()
+    assert np.array_equal(runs[SLEEPS].final.values, Simulated(CLUSTER).run(SLEEPS).final.values)
 
 
 def _fail(backend: TorchDistributed, signal_: signal.Signals | None) -> tuple[NodeFailure, float, list[int]]:
@@ -184,3 +220,171 @@ def test_a_gradient_that_never_ends_is_named() -> None:
     failure, _, _ = _fail(TorchDistributed(timeout=2, compute="sleep", cluster=cluster), None)
     assert str(failure).startswith("node 2 has not moved for 2 s (last seen at step ")
     assert "while computing)" in str(failure)
+
+
+TORCHRUN_JOB = '''
+import os, signal, sys, time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sgpsim.backends.post import Post
+from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.errors import MassLeak, NodeFailure
+from sgpsim.objectives.quadratic import Quadratic
+from tests.test_torch_distributed import ENDLESS, SAME_BITS
+
+folder, fault, rank = Path(sys.argv[1]), sys.argv[2], int(os.environ["RANK"])
+run = TorchDistributed().run(SAME_BITS[0])
+if rank == 0:
+    run.metrics.write_parquet(folder / "metrics.parquet")
+np.save(folder / f"final-{rank}.npy", run.final.values)
+
+
+@dataclass(frozen=True)
+class Faulty(Quadratic):
+    """Node 2 fails in its gradient number 30."""
+
+    def gradients(self, nodes, points, draws):
+        taken = self.__dict__.setdefault("taken", [])
+        taken.append(None)
+        if nodes[0] == 2 and len(taken) == 30:
+            (folder / "at").write_text(repr(time.time()))
+            if fault == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "raise":
+                raise ValueError("no such number")
+            while fault == "loop":
+                pass
+        return super().gradients(nodes, points, draws)
+
+
+send = Post.send
+
+
+def forgetful(post, to, step, value, weight, lose=False):
+    if fault == "lose" and rank == 2 and step == 30:
+        number = post.sent[to].count
+        post.sent[to].add(value, weight)
+        return number
+    return send(post, to, step, value, weight, lose)
+
+
+Post.send = forgetful
+try:
+    TorchDistributed(timeout=2.0).run(replace(ENDLESS, objective=Faulty(nodes=4, dimension=7, noise=0.5)))
+except (NodeFailure, MassLeak, ValueError) as failure:
+    (folder / f"told-{rank}").write_text(f"{time.time()} {type(failure).__name__} {failure}")
+    raise
+'''
+
+
+def _torchrun(folder: Path, fault: str) -> tuple[int, dict[int, tuple[float, str]]]:
+    """Run the job under torchrun; its exit code, and what each process that still could said, how long after."""
+    job = folder / "job.py"
+    job.write_text(TORCHRUN_JOB)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(NODES), "--rdzv-backend", "c10d"]
+    command += ["--rdzv-endpoint", "127.0.0.1:0", "--no-python", sys.executable, str(job), str(folder), fault]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    if sys.platform.startswith("linux"):
+        environment["GLOO_SOCKET_IFNAME"] = "lo"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    said: dict[int, tuple[float, str]] = {}
+    begun = float((folder / "at").read_text()) if (folder / "at").exists() else 0.0
+    for path in folder.glob("told-*"):
+        instant, words = path.read_text().split(" ", 1)
+        said[int(path.name.removeprefix("told-"))] = (float(instant) - begun, words)
+    if not said:
+        print(done.stdout, done.stderr)
+    return done.returncode, said
+
+
+def _check_first_run(folder: Path) -> None:
+    simulated = Simulated(CLUSTER).run(SAME_BITS[0])
+    for rank in range(NODES):
+        assert np.array_equal(np.load(folder / f"final-{rank}.npy"), simulated.final.values)
+    assert (
+        pl.read_parquet(folder / "metrics.parquet")
+        .select("metric", "value")
+        .equals(simulated.metrics.select("metric", "value"))
+    )
+
+
+@pytest.mark.distributed
+def test_torchrun_gives_the_same_run_and_names_a_process_that_dies(tmp_path: Path) -> None:
+    code, said = _torchrun(tmp_path, "kill")
+    _check_first_run(tmp_path)
+    assert code != 0 and said and 2 not in said
+    for seconds, words in said.values():
+        assert words.startswith("NodeFailure node 2 died (its connection broke when node ") and words.endswith(
+            "; nodes 0, 1, 3 were stopped."
+        )
+        assert seconds < 10
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("loop", "node 2 has not moved for 2 s (last seen at step 29, while computing); nodes 0, 1, 3 were stopped."),
+        ("raise", "node 2 failed at step 29, while computing: ValueError: no such number; nodes 0, 1, 3 were stopped."),
+        ("lose", "the message of round 30 from node 2 to node 3 never came, though later ones did"),
+    ],
+)
+def test_torchrun_names_a_process_that_fails_otherwise(tmp_path: Path, fault: str, sentence: str) -> None:
+    code, said = _torchrun(tmp_path, fault)
+    assert code != 0
+    assert any(sentence in words for _, words in said.values())
+
+
+def test_what_real_processes_cannot_run_is_refused_with_a_cure() -> None:
+    asynchronous = Experiment(ADPSGD(DESCENT), QUADRATIC, BipartiteExponential(NODES), Gradients(40))
+    timed = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Seconds(3.0))
+    for experiment, words in ((asynchronous, "do not run in step"), (timed, "Give Steps")):
+        with pytest.raises(SpecificationError, match=words):
+            launch(experiment, NODES)
+    with pytest.raises(SpecificationError, match="Start 4 processes"):
+        launch(LOSES, 3)
+    with pytest.raises(SpecificationError, match="Give a Cluster"):
+        TorchDistributed(compute="sleep")
+    with pytest.raises(SpecificationError, match="'real' or 'sleep'"):
+        TorchDistributed(compute="dream")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SpecificationError, match="timeout"):
+        TorchDistributed(timeout=0)
+    with pytest.raises(SpecificationError, match="sends nothing"):
+        TorchDistributed(drop=(0, 2, 0)).check(LOSES)
+    with pytest.raises(SpecificationError, match="torchrun"):
+        TorchDistributed().run(LOSES)
+
+
+TOML = """
+nodes = 4
+seeds = [1]
+algorithm = { type = "SGP", descent = { type = "SGD", step_size = 0.05 } }
+objective = { type = "Quadratic", dimension = 5 }
+schedule = "OnePeerExponential"
+budget = { type = "Steps", count = 6 }
+"""
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_file_is_launched_and_its_run_stored(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(TOML)
+    assert launch_file(file, 4, timeout=20, out=tmp_path / "runs") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    told = load(folder)
+    assert told.outcome == "finished" and told.backend == "TorchDistributed"
+    assert np.array_equal(told.final.values, Simulated(CLUSTER).run(told.experiment).final.values)
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_leak_is_raised_with_the_run_so_far() -> None:
+    with pytest.raises(MassLeak, match="between node 1 and node 3") as leak:
+        launch_all([(LOSES, TorchDistributed(drop=(1, 3, 3)))])
+    run: Run = leak.value.run  # pyright: ignore[reportAttributeAccessIssue]
+    assert run.outcome == "leaked" and run.curve("loss")["step"].to_numpy().max() < 12

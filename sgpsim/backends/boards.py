@@ -1,7 +1,8 @@
 """Boards: where processes put up their pulses for whoever watches them.
 
-The rule: writing one's pulse never waits. On one machine the board is a file that all map into their memory, so the launcher sees each step as it is
-taken. Across machines it is the rendezvous store, to which a process's heart copies the pulse at every beat, and where the first verdict stands for all.
+The rule: writing one's pulse never waits. On one machine the board is a file that all map into their memory, so the
+launcher sees each step as it is taken. Across machines it is the rendezvous store, to which a process's heart copies
+the pulse at every beat, and where the first verdict stands for all.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ class StoreBoard(Board):
 
     def read(self) -> list[Pulse]:
         keys = [f"pulse/{rank}" for rank in range(self.size)]
-        return [as_pulse(bytes.fromhex(self._store.get(key).decode())) if self._store.check([key]) else Pulse() for key in keys]
+        return [
+            as_pulse(bytes.fromhex(self._store.get(key).decode())) if self._store.check([key]) else Pulse()
+            for key in keys
+        ]
 
     def verdict(self) -> str:
         """The verdict that stands; empty while there is none."""

@@ -1,7 +1,7 @@
 """Gathering: the records of all processes brought to rank 0, where no launcher reads them from one folder.
 
-The rule: bytes travel as they were written, and rank 0 puts them together as the launcher would. The others get the outcome and the final state back, so
-that every process ends the same way.
+The rule: bytes travel as they were written, and rank 0 puts them together as the launcher would. The others get the
+outcome and the final state back, so that every process ends the same way.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ def gathered(backend: TorchDistributed, experiment: Experiment, member: Membersh
 
 
 def _gathered(backend: TorchDistributed, experiment: Experiment, member: Membership, folder: Path) -> Run:
-    import torch.distributed as dist
-
     import torch
+    import torch.distributed as dist
 
     member.pulse.move(Activity.WAITING, EVERYBODY)
     for rank in range(1, member.size):
@@ -53,12 +52,23 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
     if member.rank == 0:
         member.pulse.move(Activity.COMPUTING)
         run = as_run(
-            experiment, backend.monitor, backend.keep_trajectory, backend.trace, folder, tick=lambda: member.pulse.move(Activity.COMPUTING)
+            experiment,
+            backend.monitor,
+            backend.keep_trajectory,
+            backend.trace,
+            folder,
+            tick=lambda: member.pulse.move(Activity.COMPUTING),
         )
         assert run is not None, "every rank wrote its first row"
         member.pulse.move(Activity.WAITING, EVERYBODY)
     shape = (experiment.nodes, len(experiment.seeds))
-    final = run.final if run else Final(np.zeros((*shape, experiment.objective.dimension), experiment.dtype), np.zeros(shape), np.zeros(shape))
+    final = (
+        run.final
+        if run
+        else Final(
+            np.zeros((*shape, experiment.objective.dimension), experiment.dtype), np.zeros(shape), np.zeros(shape)
+        )
+    )
     told = np.frombuffer(json.dumps([run.outcome, run.remarks] if run else []).encode(), np.uint8).copy()
     length = np.array([len(told)])
     for array in (*final, length):
@@ -70,14 +80,21 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
         return run
     outcome, remarks = json.loads(told.tobytes())
     remarks.append(f"metrics and trace of this run are at rank 0; this is rank {member.rank}")
-    return Run(experiment, "TorchDistributed", pl.DataFrame(schema=SCHEMA), final, outcome=outcome, remarks=tuple(remarks), provenance=provenance())
+    return Run(
+        experiment,
+        "TorchDistributed",
+        pl.DataFrame(schema=SCHEMA),
+        final,
+        outcome=outcome,
+        remarks=tuple(remarks),
+        provenance=provenance(),
+    )
 
 
 def _carry(path: Path, rank: int, member: Membership) -> None:
     """A file from `rank` to rank 0, under the same name."""
-    import torch.distributed as dist
-
     import torch
+    import torch.distributed as dist
 
     length = np.array([path.stat().st_size if member.rank else 0])
     if member.rank:

@@ -1,8 +1,9 @@
 """Liveness: which of several real processes is dead or hung, told from what each last said about itself.
 
-The rule: whoever waits for somebody else is excused; to blame is a process whose heart stopped (stopped from outside, or stuck in one call), or one
-that has not moved for the time-out although it waits for nobody. If all beat and all wait, they wait for each other. Nothing here reads a foreign
-clock: a pulse holds counters, and the watch notes by its own clock when it saw them change.
+The rule: whoever waits for somebody else is excused; to blame is a process whose heart stopped (stopped from outside,
+or stuck in one call), or one that has not moved for the time-out although it waits for nobody. If all beat and all
+wait, they wait for each other. Nothing here reads a foreign clock: a pulse holds counters, and the watch notes by its
+own clock when it saw them change.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Activity(IntEnum):
 
 
 class Pulse(NamedTuple):
-    """What a process says about itself. beats: of its heart, a thread. moves: changes of activity. step: of the run. peer: for
-    whom it waits. steps: begun so far, in all runs."""
+    """What a process says about itself. beats: of its heart, a thread. moves: changes of activity. step: of the run.
+    peer: for whom it waits. steps: begun so far, in all runs."""
 
     beats: int = 0
     moves: int = 0
@@ -51,7 +52,9 @@ class Pulse(NamedTuple):
             case Activity.COMPUTING:
                 return f"{self.place}, while computing"
             case Activity.WAITING:
-                return f"{self.place}, while waiting for {'the others' if self.peer == EVERYBODY else f'node {self.peer}'}"
+                return (
+                    f"{self.place}, while waiting for {'the others' if self.peer == EVERYBODY else f'node {self.peer}'}"
+                )
             case Activity.DONE:
                 return f"{self.place}, when done"
 
@@ -66,7 +69,8 @@ def as_pulse(written: bytes | memoryview) -> Pulse:
 
 
 class PulseWriter:
-    """A process's own pulse, kept in LAYOUT.size bytes that others may read at any time; each number is written apart."""
+    """A process's own pulse, kept in LAYOUT.size bytes that others may read at any time; each number is written
+    apart."""
 
     def __init__(self, buffer: memoryview) -> None:
         self._numbers = buffer.cast("q")
@@ -102,9 +106,12 @@ class Verdict(NamedTuple):
 
 
 class Watch:
-    """Looks at all pulses now and then. timeout: seconds without a move that make a process hung; start_timeout: the same until it has started."""
+    """Looks at all pulses now and then. timeout: seconds without a move that make a process hung; start_timeout: the
+    same until it has started."""
 
-    def __init__(self, size: int, timeout: float, start_timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, size: int, timeout: float, start_timeout: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.timeout, self.start_timeout = timeout, max(start_timeout, timeout)
         self._clock = clock
         now = clock()
@@ -144,10 +151,16 @@ class Watch:
 
     def _all_wait(self, now: float) -> Verdict | None:
         waiting = [rank for rank, pulse in enumerate(self._pulses) if pulse.activity != Activity.DONE]
-        if not waiting or any(self._pulses[rank].activity != Activity.WAITING or now - self._moved[rank] < self.timeout for rank in waiting):
+        if not waiting or any(
+            self._pulses[rank].activity != Activity.WAITING or now - self._moved[rank] < self.timeout
+            for rank in waiting
+        ):
             return None
         clauses = [f"node {rank} {self._pulses[rank].doing.replace('while waiting', 'waits')}" for rank in waiting]
-        return Verdict(None, f"all nodes have been waiting for {self.timeout:g} s: {'; '.join(clauses).replace(', waits', ' waits')}")
+        return Verdict(
+            None,
+            f"all nodes have been waiting for {self.timeout:g} s: {'; '.join(clauses).replace(', waits', ' waits')}",
+        )
 
 
 def and_so_the_others(verdict: Verdict, size: int) -> str:
@@ -155,4 +168,5 @@ def and_so_the_others(verdict: Verdict, size: int) -> str:
     others = [str(rank) for rank in range(size) if rank != verdict.rank]
     if not others:
         return f"{verdict.sentence}."
-    return f"{verdict.sentence}; node{'s' if len(others) > 1 else ''} {', '.join(others)} {'were' if len(others) > 1 else 'was'} stopped."
+    told = f"nodes {', '.join(others)} were" if len(others) > 1 else f"node {others[0]} was"
+    return f"{verdict.sentence}; {told} stopped."

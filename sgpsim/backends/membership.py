@@ -1,8 +1,9 @@
 """Membership: a process's place among the others, from joining the group to leaving it.
 
-The rule: while a process is a member its heart beats on a thread of its own, and shows its pulse on a board. Under sgpsim's launcher the parent watches the
-board, and a child only makes sure that its parent lives. Under torchrun, or whoever else sets RANK and WORLD_SIZE, there is no such parent, so each
-heart also watches all others; the first verdict, kept in the store, is everybody's.
+The rule: while a process is a member its heart beats on a thread of its own, and shows its pulse on a board. Under
+sgpsim's launcher the parent watches the board, and a child only makes sure that its parent lives. Under torchrun, or
+whoever else sets RANK and WORLD_SIZE, there is no such parent, so each heart also watches all others; the first
+verdict, kept in the store, is everybody's.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ FOREVER = timedelta(days=365)
 
 
 class Membership(ABC):
-    """rank: this process's. size: number of processes. pulse: what it says about itself. group: the process group, None for the default one."""
+    """rank: this process's. size: number of processes. pulse: what it says about itself. group: the process group,
+    None for the default one."""
 
     def __init__(self, rank: int, size: int, board: Board, interval: float) -> None:
         self.rank, self.size, self.board = rank, size, board
@@ -62,15 +64,24 @@ class Membership(ABC):
         else:
             self.pulse.move(Activity.WAITING, peer)
 
-    def barrier(self) -> None:
+    def set_out(self) -> Callable[[], float]:
+        """Wait for all others; a clock (s) that began when the last one came, at the same instant for all.
+
+        The instant is told in calendar time, which processes of one machine share, and machines as well as they are set;
+        from then on the clock runs evenly.
+        """
+        import torch
         import torch.distributed as dist
 
         self.pulse.move(Activity.WAITING, EVERYBODY)
+        came = torch.tensor([time.time()], dtype=torch.float64)
         try:
-            dist.barrier(group=self.group)
+            dist.all_reduce(came, dist.ReduceOp.MAX, group=self.group)
         except RuntimeError as error:
             raise PeerLost(None, str(error)) from None
+        begin = float(came[0]) - _calendar_ahead()
         self.pulse.move(Activity.COMPUTING)
+        return lambda: time.perf_counter() - begin
 
     def _beat(self) -> None:
         while not self._over.is_set():
@@ -114,14 +125,15 @@ class Child(Membership):
 
 
 class Volunteer(Membership):
-    """A process that found RANK and WORLD_SIZE in its environment (torchrun sets them). It judges, and obeys the first verdict."""
+    """A process that found RANK and WORLD_SIZE in its environment (torchrun sets them). It judges, and obeys the
+    first verdict."""
 
     def __init__(self, timeout: float) -> None:
         missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
             raise SpecificationError(
-                f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start all of them by"
-                " `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch(experiment), or by torchrun."
+                f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start"
+                " all of them by `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch, or by torchrun."
             )
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self._timeout = timeout
@@ -134,11 +146,14 @@ class Volunteer(Membership):
 
     def _join(self, store: Any) -> None:
         import torch.distributed as dist
+        from torch.distributed.distributed_c10d import PrefixStore
 
         if dist.is_initialized():
             self.group = dist.new_group(backend="gloo", timeout=FOREVER)
         else:
-            dist.init_process_group("gloo", store=dist.PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER)
+            dist.init_process_group(
+                "gloo", store=PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER
+            )
 
     def watch(self) -> None:
         assert isinstance(self.board, StoreBoard)
@@ -149,7 +164,7 @@ class Volunteer(Membership):
             if verdict is not None:
                 sentence = self.board.settle(and_so_the_others(verdict, self.size))
         except RuntimeError:  # the store has gone, with the process that held it
-            sentence = "the rendezvous store has gone, and with it the launcher or the node that held it; all nodes were stopped."
+            sentence = "the rendezvous store has gone, and with it whoever held it; all nodes were stopped."
         if sentence:
             self._sentence = sentence
             self.call_off(sentence)
@@ -173,20 +188,35 @@ class Volunteer(Membership):
         assert isinstance(self.board, StoreBoard)
         if lost.peer is None:
             return f"node {self.rank} lost its connections ({lost}); all nodes were stopped."
+        here = self.pulse.now  # the peer's own last beat may be many steps old
+        verdict = Verdict(
+            lost.peer, f"node {lost.peer} died (its connection broke when node {self.rank} was {here.place})"
+        )
+        sentence = and_so_the_others(verdict, self.size)
         try:
-            pulse = self.board.read()[lost.peer]
-            return self.board.settle(and_so_the_others(Verdict(lost.peer, f"node {lost.peer} died {pulse.place}, its connection broke"), self.size))
-        except RuntimeError:
-            return and_so_the_others(Verdict(lost.peer, f"node {lost.peer} died, and the rendezvous store with it"), self.size)
+            return self.board.settle(sentence)
+        except RuntimeError:  # the store died with it
+            return sentence
 
     def confess(self, reason: str) -> None:
         """This process fails by itself: let the others know why, before its connections break."""
         assert isinstance(self.board, StoreBoard)
         self._over.set()
         try:
-            self.board.settle(and_so_the_others(Verdict(self.rank, f"node {self.rank} failed {self.pulse.now.doing}: {reason}"), self.size))
+            self.board.settle(
+                and_so_the_others(
+                    Verdict(self.rank, f"node {self.rank} failed {self.pulse.now.doing}: {reason}"), self.size
+                )
+            )
         except RuntimeError:
             return
+
+
+def _calendar_ahead() -> float:
+    """Calendar time less the even clock, s: of several looks the one least interrupted."""
+    looks = [(time.perf_counter(), time.time(), time.perf_counter()) for _ in range(5)]
+    before, calendar, after = min(looks, key=lambda look: look[2] - look[0])
+    return calendar - (before + after) / 2
 
 
 _stores: list[Any] = []
@@ -194,18 +224,24 @@ _stores: list[Any] = []
 
 def _store(rank: int, size: int) -> Any:
     """A corner of the rendezvous store for one more run; the store itself is connected once per process."""
-    import torch.distributed as dist
+    import torch.distributed
 
+    stores: Any = torch.distributed
     if not _stores:
         ours = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        _stores.append(dist.TCPStore(address, port, size, is_master=ours, timeout=timedelta(seconds=START_TIMEOUT), wait_for_workers=False))
-    _stores.append(dist.PrefixStore(f"sgpsim/{len(_stores)}", _stores[0]))
+        _stores.append(
+            stores.TCPStore(
+                address, port, size, is_master=ours, timeout=timedelta(seconds=START_TIMEOUT), wait_for_workers=False
+            )
+        )
+    _stores.append(stores.PrefixStore(f"sgpsim/{len(_stores)}", _stores[0]))
     return _stores[-1]
 
 
 def _leave_at_once() -> None:
-    """Threads of gloo may wait for ever for the peer that is gone, so a process that lost one is not taken down piece by piece."""
+    """Threads of gloo may wait for ever for the peer that is gone, so a process that lost one is not taken down piece
+    by piece."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(FAILED)

@@ -1,12 +1,12 @@
 """One rank: a process's part in one run, from the common start to the last word.
 
-The rule: the algorithm's coroutine is driven by one call, as no await of a real node hands control back. Then the process says its last word to all others
-and waits for theirs, so that nothing is outstanding, and leaves its record with its ledger, whatever happened.
+The rule: the algorithm's coroutine is driven by one call, as no await of a real node hands control back. Then the
+process says its last word to all others and waits for theirs, so that nothing is outstanding, and leaves its record
+with its ledger, whatever happened.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from sgpsim.backends.torch_distributed import TorchDistributed
 
 
-def run_seed(backend: TorchDistributed, experiment: Experiment, seed: int, member: Membership, folder: Path, case: int = 0) -> None:
-    """Be one node of one run, and leave its record in `folder`. Raises PeerLost, or MassLeak where a message can't come any more."""
+def run_seed(
+    backend: TorchDistributed, experiment: Experiment, seed: int, member: Membership, folder: Path, case: int = 0
+) -> None:
+    """Be one node of one run, and leave its record in `folder`. Raises PeerLost, or MassLeak where a message can't
+    come any more."""
     record = Record(record_paths(folder, case, seed, member.rank), row_type(experiment, backend.keep_trajectory))
-    member.barrier()
-    start = time.perf_counter()
-
-    def clock() -> float:
-        return time.perf_counter() - start
-
+    clock = member.set_out()
     dimension, dtype = experiment.objective.dimension, np.dtype(experiment.dtype)
     post = Post(member.rank, member.size, dimension, dtype, member.group, clock, member.waits)
     member.call_off = post.call_off

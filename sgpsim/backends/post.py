@@ -1,8 +1,9 @@
 """Post: the messages of one real process over gloo, and its ledger of what went out and came in.
 
-The rule: a message is one buffer of bytes, a header (kind, round, number of the pair, weight) and the value, so nothing is sent that could be lost apart.
-One thread per peer has a receive posted at all times: so an arrival can be told without waiting, arrival times are true, and a peer that dies is known by
-its own thread (gloo itself names a port). Everybody ends with a last word to everybody, which says how many messages it sent; nothing stays outstanding.
+The rule: a message is one buffer of bytes, a header (kind, round, number of the pair, weight) and the value, so
+nothing is sent that could be lost apart. One thread per peer has a receive posted at all times: so an arrival can be
+told without waiting, arrival times are true, and a peer that dies is known by its own thread (gloo itself names a
+port). Everybody ends with a last word to everybody, which says how many messages it sent; nothing stays outstanding.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 HEADER = struct.Struct("<qqqd")
 MESSAGE, LAST_WORD = 0, 1
 OUTSTANDING = 32
-"""Sends to one peer that may be under way before the oldest is waited for; receives are always posted, so that is rarely long."""
+"""Sends to one peer that may be under way before the oldest is waited for; receives are always posted, so that is
+rarely long."""
 
 
 class PeerLost(Exception):
@@ -44,7 +46,8 @@ class Arrived(NamedTuple):
 
 
 class Account:
-    """What went over one pair in one direction: messages, sum of all coordinates, sum of weights; added in the order of the pair's messages."""
+    """What went over one pair in one direction: messages, sum of all coordinates, sum of weights; added in the order
+    of the pair's messages."""
 
     __slots__ = ("count", "values", "weights")
 
@@ -62,10 +65,18 @@ class Account:
 
 
 class Post:
-    """Messages between `rank` and all others. clock: seconds since the common start. waits: told the peer before, and None after, a wait."""
+    """Messages between `rank` and all others. clock: seconds since the common start. waits: told the peer before, and
+    None after, a wait."""
 
     def __init__(
-        self, rank: int, size: int, dimension: int, dtype: np.dtype[Any], group: Any, clock: Callable[[], float], waits: Callable[[int | None], None]
+        self,
+        rank: int,
+        size: int,
+        dimension: int,
+        dtype: np.dtype[Any],
+        group: Any,
+        clock: Callable[[], float],
+        waits: Callable[[int | None], None],
     ) -> None:
         self.rank, self.size = rank, size
         self._dtype, self._length = dtype, HEADER.size + dimension * dtype.itemsize
@@ -82,10 +93,11 @@ class Post:
         for thread in self._threads:
             thread.start()
 
-    # -- out ---------------------------------------------------------------------------------------------------------------------------
+    # -- out
 
     def send(self, to: int, step: int, value: NDArray[Any], weight: float, lose: bool = False) -> int:
-        """Send a message of round `step`; its number comes back. lose: a fault for controls: it travels with nothing in it."""
+        """Send a message of round `step`; its number comes back. lose: a fault for controls: it travels with nothing
+        in it."""
         account = self.sent[to]
         number = account.count
         account.add(value, weight)
@@ -98,7 +110,7 @@ class Post:
         import torch
         import torch.distributed as dist
 
-        buffer = np.zeros(self._length, np.uint8)
+        buffer: Any = np.zeros(self._length, np.uint8)
         HEADER.pack_into(buffer, 0, kind, step, number, weight)
         if value is not None:
             buffer[HEADER.size :].view(self._dtype)[:] = value
@@ -116,7 +128,7 @@ class Post:
         self._outgoing[to].popleft()
         self._waits(None)
 
-    # -- in ----------------------------------------------------------------------------------------------------------------------------
+    # -- in
 
     def _listen(self, sender: int) -> None:
         """Take in all that `sender` sends, up to its last word."""
@@ -125,7 +137,7 @@ class Post:
 
         try:
             while True:
-                buffer = np.empty(self._length, np.uint8)
+                buffer: Any = np.empty(self._length, np.uint8)
                 work: Any = dist.irecv(torch.from_numpy(buffer), sender, group=self._group)
                 work.wait()
                 arrival = self._clock()
@@ -154,14 +166,16 @@ class Post:
             self._changed.notify()
 
     def whom(self, lost: PeerLost, patience: float = 1.0) -> PeerLost:
-        """`lost` with the peer, where the threads that listen know it: a collective that fails does not say whose connection broke."""
+        """`lost` with the peer, where the threads that listen know it: a collective that fails does not say whose
+        connection broke."""
         with self._changed:
             if lost.peer is None and self._broken is None:
                 self._changed.wait(patience)
             return lost if self._broken is None or lost.peer is not None else self._broken
 
     def round(self, step: int, senders: Iterable[int]) -> dict[int, Arrived]:
-        """The messages of round `step` from `senders`, waited for and taken out. Raises PeerLost, or MessageLost where one can't come any more."""
+        """The messages of round `step` from `senders`, waited for and taken out. Raises PeerLost, or MessageLost
+        where one can't come any more."""
         wanted = set(senders)
         found: dict[int, Arrived] = {}
         told: int | None = None
@@ -180,7 +194,10 @@ class Post:
                     raise self._broken
                 for absent in sorted(wanted):
                     if absent in self._ended or self._latest[absent] > step:
-                        raise MessageLost(f"the message of round {step} from node {absent} to node {self.rank} never came, later ones did")
+                        raise MessageLost(
+                            f"the message of round {step} from node {absent} to node {self.rank} never came,"
+                            " though later ones did"
+                        )
                 if told != sender:
                     self._waits(sender)
                     told = sender
@@ -198,10 +215,11 @@ class Post:
             self.rounds.clear()
         return found
 
-    # -- the end -----------------------------------------------------------------------------------------------------------------------
+    # -- the end
 
     def finish(self) -> list[str]:
-        """Say the last word to all, wait for theirs and for all sends; sentences about messages that nobody took in, or that never came."""
+        """Say the last word to all, wait for theirs and for all sends; sentences about messages that nobody took in,
+        or that never came."""
         for peer, account in self.sent.items():
             self._put(peer, LAST_WORD, -1, account.count, 0.0, None)
         try:
@@ -226,7 +244,10 @@ class Post:
         found: list[str] = []
         for step, box in sorted(self.rounds.items()):
             for sender in sorted(box):
-                found.append(f"mass left in flight at the end: the message of round {step} from node {sender} to node {self.rank} was never taken in")
+                found.append(
+                    f"mass left in flight at the end: the message of round {step} from node {sender} to node"
+                    f" {self.rank} was never taken in"
+                )
         for sender, count in sorted(self._ended.items()):
             came = self.taken[sender].count + sum(sender in box for box in self.rounds.values())
             if came != count:

@@ -1,7 +1,8 @@
 """Record: what one real process writes down while it runs, so that what was computed outlives the process.
 
-The rule: a row per report (what the node holds and what it added) goes to a file at once; what was done when, and figures of the node's own, follow as
-lines of JSON in bundles. A row or line cut short by a sudden end is left out on reading. Bytes are in the machine's own order.
+The rule: a row per report (what the node holds and what it added) goes to a file at once; what was done when, and
+figures of the node's own, follow as lines of JSON in bundles. A row or line cut short by a sudden end is left out on
+reading. Bytes are in the machine's own order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Replay: the records of all processes, put together into one Run.
 
-The rule: what was computed apart is looked at as a simulation would look at it: cut by step, through the same monitor and the same measurements, so that
-the numbers are the same. Then the ledgers are reconciled: what one end of a pair says it sent, the other must have taken in, to the bit.
+The rule: what was computed apart is looked at as a simulation would look at it: cut by step, through the same monitor
+and the same measurements, so that the numbers are the same. Then the ledgers are reconciled: what one end of a pair
+says it sent, the other must have taken in, to the bit.
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ Account = tuple[int, float, float]
 class Replay:
     """One seed, from the records of all ranks. complete: whether all ranks came to the end."""
 
-    def __init__(self, experiment: Experiment, monitor: MonitorPolicy, keep: bool, folder: Path, case: int, seed: int, complete: bool) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        monitor: MonitorPolicy,
+        keep: bool,
+        folder: Path,
+        case: int,
+        seed: int,
+        complete: bool,
+    ) -> None:
         self.experiment, self.seed, self.complete = experiment, seed, complete
         paths = [record_paths(folder, case, seed, rank) for rank in range(experiment.nodes)]
         self.rows = [read_rows(rows, row_type(experiment, keep)) for rows, _ in paths]
@@ -76,11 +86,14 @@ class Replay:
                     cuts.under_way(step, row["flight"], float(row["flight_weight"]))
                 if self.keep:
                     cuts.gradient(rank, step, row["gradient"])
-                cuts.report(rank, step, Mass(row["value"], row["weight"]), row["move"], float(row["time"]), float(row["bytes"]))
+                cuts.report(
+                    rank, step, Mass(row["value"], row["weight"]), row["move"], float(row["time"]), float(row["bytes"])
+                )
         cuts.measure_last()
 
     def _leaks_of_pairs(self) -> list[str]:
-        """Sentences of the ranks themselves, and about pairs whose two ends do not agree; numbers that are not finite are no leak."""
+        """Sentences of the ranks themselves, and about pairs whose two ends do not agree; numbers that are not finite
+        are no leak."""
         found = [str(told[1]) for lines in self.lines for told in lines if told[0] == "leak"]
         sent: dict[tuple[int, int], Account] = {}
         taken: dict[tuple[int, int], Account] = {}
@@ -95,8 +108,9 @@ class Replay:
             finite = math.isfinite(values) and math.isfinite(found_values)
             if out != came or weights != found_weights or (finite and values != found_values):
                 found.append(
-                    f"mass leak between node {pair[0]} and node {pair[1]}: {out} messages were sent and {came} taken in, with {values - found_values:.6g} of"
-                    f" the sum of all x and {weights - found_weights:.6g} of w lost on the way"
+                    f"mass leak between node {pair[0]} and node {pair[1]}: {out} messages were sent and {came} taken"
+                    f" in, with {values - found_values:.6g} of the sum of all x and {weights - found_weights:.6g} of w"
+                    " lost on the way"
                 )
         return found
 
@@ -137,8 +151,9 @@ def as_run(
     failure: str | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Run | None:
-    """All seeds as one Run. complete: whether all processes came to the end; if not, None may come back, where they left no cut common to all.
-    failure: why the processes ended too early, where one died or hung. tick: called after each cut."""
+    """All seeds as one Run. complete: whether all processes came to the end; if not, None may come back, where they
+    left no cut common to all. failure: why the processes ended too early, where one died or hung. tick: called after
+    each cut."""
     replays: list[Replay] = []
     for seed in experiment.seeds:
         replay = Replay(experiment, monitor, keep, folder, case, seed, complete)
@@ -169,7 +184,9 @@ def as_run(
         outcome,
         tuple([failure, *remarks] if failure else remarks),
         {
-            "node_steps": float(sum(told[1] for replay in replays for lines in replay.lines for told in lines if told[0] == "gradients")),
+            "node_steps": float(
+                sum(told[1] for replay in replays for lines in replay.lines for told in lines if told[0] == "gradients")
+            ),
             "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),
         },
         provenance(),

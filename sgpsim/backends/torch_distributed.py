@@ -1,8 +1,9 @@
 """TorchDistributed: an experiment on real processes that talk through torch.distributed's gloo, one process per node.
 
-The rule: the algorithm's text, the random streams and the order of additions are those of the simulation, so every number is equal to the bit (an all-reduce
-adds in gloo's order: equal to rounding); only the times are real. What was computed is written down at each process while it runs and put together at
-the end. A process that dies or hangs ends the run within the time-out, and is named.
+The rule: the algorithm's text, the random streams and the order of additions are those of the simulation, so every
+number is equal to the bit (an all-reduce adds in gloo's order: equal to rounding); only the times are real. What was
+computed is written down at each process while it runs and put together at the end. A process that dies or hangs ends
+the run within the time-out, and is named.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from sgpsim.run import Run
 
 @dataclass(frozen=True)
 class TorchDistributed(Backend):
-    """timeout: seconds after which a process that has not moved, and waits for nobody, is taken for hung; longer than the longest gradient.
+    """timeout: seconds after which a process that has not moved, and waits for nobody, is taken for hung; longer than
+    the longest gradient.
 
-    compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s machine would take, so that unequal
-    machines can be tried on one. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed). keep_trajectory: keep all
-    cuts. drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` travels with nothing in it.
-    Messages carry what the numerics need; `message_bytes` of the experiment counts in `bytes_sent` but does not pad them.
+    compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s
+    machine would take, so that unequal machines can be tried on one. monitor: what to do about lost mass. trace: keep
+    spans and messages (of the first seed). keep_trajectory: keep all cuts. drop: (sender, receiver, step): a fault
+    for controls; that message of the schedule's round `step` travels with nothing in it. Messages carry what the
+    numerics need; `message_bytes` of the experiment counts in `bytes_sent` but does not pad them.
     """
 
     timeout: float = 30.0
@@ -46,41 +49,50 @@ class TorchDistributed(Backend):
     def __post_init__(self) -> None:
         require_positive("TorchDistributed(timeout)", self.timeout)
         if self.compute not in ("real", "sleep"):
-            raise SpecificationError(f"TorchDistributed(compute) is {self.compute!r}; it must be 'real' or 'sleep'. Give one of these.")
+            raise SpecificationError(
+                f"TorchDistributed(compute) is {self.compute!r}; it must be 'real' or 'sleep'. Give one of these."
+            )
         if self.compute == "sleep" and self.cluster is None:
-            raise SpecificationError("TorchDistributed(compute='sleep', cluster=None); the cluster says how long gradients take. Give a Cluster.")
+            raise SpecificationError(
+                "TorchDistributed(compute='sleep', cluster=None); the cluster says how long gradients take. Give a"
+                " Cluster."
+            )
 
     def check(self, experiment: Experiment) -> None:
         name = type(experiment.algorithm).__name__
         if not experiment.algorithm.in_step:
             raise SpecificationError(
-                f"TorchDistributed cannot run {name}, whose nodes do not run in step: it needs a second activity per node. Use Simulated(cluster)."
+                f"TorchDistributed cannot run {name}, whose nodes do not run in step: it needs a second activity per"
+                " node. Use Simulated(cluster)."
             )
         if not isinstance(experiment.budget, Steps | Gradients):
             raise SpecificationError(
-                f"TorchDistributed with a budget of {type(experiment.budget).__name__}; no process sees the others' clocks or the fleet's loss."
-                " Give Steps(count) or Gradients(total)."
+                f"TorchDistributed with a budget of {type(experiment.budget).__name__}; no process sees the others'"
+                " clocks or the fleet's loss. Give Steps(count) or Gradients(total)."
             )
         if self.keep_trajectory and experiment.algorithm.depends_on_timing and len(experiment.seeds) > 1:
             raise SpecificationError(
-                f"TorchDistributed(keep_trajectory=True) with {name} and {len(experiment.seeds)} seeds; its weights depend on"
-                " timing, and a trajectory has one set for all seeds. Run one seed at a time."
+                f"TorchDistributed(keep_trajectory=True) with {name} and {len(experiment.seeds)} seeds; its weights"
+                " depend on timing, and a trajectory has one set for all seeds. Run one seed at a time."
             )
         if self.drop is not None:
             sender, receiver, step = self.drop
             if step < 0 or (receiver not in dict(experiment.schedule.round(step).pushes[sender % experiment.nodes])):
                 raise SpecificationError(
-                    f"TorchDistributed(drop={self.drop!r}): node {sender} sends nothing to node {receiver} in round {step}."
-                    " Name a message that the schedule has."
+                    f"TorchDistributed(drop={self.drop!r}): node {sender} sends nothing to node {receiver} in round"
+                    f" {step}. Name a message that the schedule has."
                 )
         if self.cluster is not None:
             require_fit(self.cluster, experiment)
         if find_spec("torch") is None:
-            raise SpecificationError("TorchDistributed needs torch, which is not installed. Run: pip install 'sgpsim[torch]'.")
+            raise SpecificationError(
+                "TorchDistributed needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
+            )
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
-        """Take part as the process that the environment says this is; all processes of the group must call it. The Run is whole at rank 0, the others'
-        hold the final state and the outcome. Raises NodeFailure where a process died or hung, MassLeak as every backend."""
+        """Take part as the process that the environment says this is; all processes of the group must call it. The
+        Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process
+        died or hung, MassLeak as every backend."""
         self.check(experiment)
         member = Volunteer(self.timeout)
         require_size(experiment, member.size)
@@ -89,7 +101,7 @@ class TorchDistributed(Backend):
                 for seed in experiment.seeds:
                     run_seed(self, experiment, seed, member, Path(folder))
                 run = gathered(self, experiment, member, Path(folder))
-                member.barrier()
+                member.set_out()
             except PeerLost as lost:
                 raise member.failure(lost) from None
             except BaseException as error:

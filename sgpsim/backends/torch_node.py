@@ -1,8 +1,9 @@
 """TorchNode: one real process as an algorithm sees it, over gloo.
 
-The rule: the same words do the same additions in the same order as on a simulated machine (own share first, then ascending senders, numpy throughout; torch
-only carries bytes), so the numbers are equal to the bit. No await ever hands control back: a call that must wait blocks the process, and says for whom
-it waits. Times are seconds since all processes set out.
+The rule: the same words do the same additions in the same order as on a simulated machine (own share first, then
+ascending senders, numpy throughout; torch only carries bytes), so the numbers are equal to the bit. No await ever
+hands control back: a call that must wait blocks the process, and says for whom it waits. Times are seconds since all
+processes set out.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
 
 
 class TorchNode(Node):
-    """rank, size, schedule as in Node. post: its messages. record: where it writes down what it reports. pulse: by which others see it move.
+    """rank, size, schedule as in Node. post: its messages. record: where it writes down what it reports. pulse: by
+    which others see it move.
 
     mean_of_all: the collective, called with a fresh array that it may write into.
     """
-
-    rank: int
 
     def __init__(
         self,
@@ -48,9 +48,17 @@ class TorchNode(Node):
         clock: Callable[[], float],
         trace: bool,
     ) -> None:
-        self.rank, self.size, self.schedule = post.rank, post.size, experiment.schedule
+        self.rank: int = post.rank  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.size, self.schedule = post.size, experiment.schedule
         self._backend, self._experiment, self._seed = backend, experiment, seed
-        self._post, self._record, self._pulse, self._mean, self._clock, self._trace = post, record, pulse, mean_of_all, clock, trace
+        self._post, self._record, self._pulse, self._mean, self._clock, self._trace = (
+            post,
+            record,
+            pulse,
+            mean_of_all,
+            clock,
+            trace,
+        )
         self._draws = Reader(experiment.objective.draws(self.rank, stream(seed, "gradient", self.rank)))
         self._me = np.array([self.rank])
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
@@ -89,7 +97,7 @@ class TorchNode(Node):
             self._record.row["gradient"] = gradient
         return gradient
 
-    # -- rounds of the schedule --------------------------------------------------------------------------------------------------------
+    # -- rounds of the schedule
 
     def scatter(self, step: int, mass: Mass) -> Mass:
         value, weight = mass
@@ -98,7 +106,9 @@ class TorchNode(Node):
         for receiver, share in round_.pushes[self.rank]:
             product, part = value * share, weight * share
             begin = self._clock()
-            number = self._post.send(receiver, step, product, part, lose=self._backend.drop == (self.rank, receiver, step))
+            number = self._post.send(
+                receiver, step, product, part, lose=self._backend.drop == (self.rank, receiver, step)
+            )
             if self._trace:
                 self._record.line("sent", receiver, number, step, begin, self._clock())
             self._bytes += self._experiment.message_size
@@ -126,7 +136,9 @@ class TorchNode(Node):
             early = self._early.pop(due, ())
             left = tuple(sender for sender in self.schedule.round(due).senders[self.rank] if sender not in early)
             if left:
-                taken += [(sender, message.number, due, message) for sender, message in self._wait_for(due, left).items()]
+                taken += [
+                    (sender, message.number, due, message) for sender, message in self._wait_for(due, left).items()
+                ]
         self._next_due = max(self._next_due, step + 1)
         for round_, sender, message in self._post.arrived():
             self._early.setdefault(round_, set()).add(sender)
@@ -149,7 +161,10 @@ class TorchNode(Node):
         """The law of transit: consecutive numbers per pair."""
         account = self._post.taken[sender]
         if message.number != account.count:
-            self.leaks.append(f"message {message.number} from node {sender} to node {self.rank} at round {step} came where number {account.count} was due")
+            self.leaks.append(
+                f"message {message.number} from node {sender} to node {self.rank} at round {step} came where number"
+                f" {account.count} was due"
+            )
         account.add(message.value, message.weight)
         if self._trace:
             self._record.line("taken", sender, message.number, message.arrival)
@@ -160,7 +175,7 @@ class TorchNode(Node):
             self._record.row["flight"] += value * sign
             self._record.row["flight_weight"] += weight * sign
 
-    # -- the rest ----------------------------------------------------------------------------------------------------------------------
+    # -- the rest
 
     async def mean(self, value: Array) -> Array:
         begin = self._clock()
@@ -215,8 +230,8 @@ class TorchNode(Node):
 
     def _refuse(self) -> NoReturn:
         raise SpecificationError(
-            f"{type(self._experiment.algorithm).__name__} sends single messages or runs a second activity, which TorchDistributed does not carry yet;"
-            " it carries rounds of the schedule and means. Use Simulated(cluster)."
+            f"{type(self._experiment.algorithm).__name__} sends single messages or runs a second activity, which"
+            " TorchDistributed does not carry yet; it carries rounds of the schedule and means. Use Simulated(cluster)."
         )
 
 

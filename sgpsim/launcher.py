@@ -1,0 +1,188 @@
+"""Launcher: the processes of one job on this machine, started, watched and stopped.
+
+The rule: the job goes to the children by a file and their records come back by files, so what was computed outlives a
+child. Whoever dies or hangs is named in one sentence, all others are stopped, and no child outlives its launcher. The
+launcher itself needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+from sgpsim.backends.backend import Progress
+from sgpsim.backends.boards import FileBoard
+from sgpsim.backends.liveness import Verdict, Watch, and_so_the_others
+from sgpsim.backends.membership import FAILED, START_TIMEOUT
+from sgpsim.backends.replay import as_run
+from sgpsim.backends.torch_distributed import TorchDistributed, require_size
+from sgpsim.budget import most_steps
+from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.launched import LEAKED, job_path, last_words_path
+from sgpsim.plain_data import to_plain
+from sgpsim.run import Run
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at the children."""
+REASON_WITHIN = 2.0
+"""Seconds to wait for the cause, once a child says that it lost another."""
+
+Case = tuple[Experiment, TorchDistributed]
+
+
+class Launcher:
+    """The children of one job, while they run. children: their processes, by rank."""
+
+    def __init__(self, cases: Sequence[Case], processes: int | None = None, progress: Progress | None = None) -> None:
+        if not cases:
+            raise SpecificationError(
+                "launch_all got no cases; it must have at least one. Give (experiment, TorchDistributed())."
+            )
+        self.cases, self._progress = tuple(cases), progress
+        self.size = cases[0][0].nodes if processes is None else processes
+        for experiment, backend in cases:
+            backend.check(experiment)
+            require_size(experiment, self.size)
+        self.timeout = max(backend.timeout for _, backend in cases)
+        self.children: list[subprocess.Popen[bytes]] = []
+        self._temporary = TemporaryDirectory(prefix="sgpsim-")
+        self.folder = Path(self._temporary.name)
+
+    def __enter__(self) -> Launcher:
+        interval = max(0.05, min(1.0, self.timeout / 20))
+        told: dict[str, Any] = {
+            "processes": self.size,
+            "interval": interval,
+            "cases": [
+                {"experiment": to_plain(experiment), "backend": to_plain(backend)} for experiment, backend in self.cases
+            ],
+        }
+        job_path(self.folder).write_text(json.dumps(told))
+        self.board = FileBoard(self.folder / "pulses", self.size)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment.setdefault("OMP_NUM_THREADS", "1")
+        if sys.platform.startswith("linux"):
+            environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        for rank in range(self.size):
+            command = [sys.executable, "-m", "sgpsim.launched", str(self.folder), str(rank)]
+            with self._log(rank).open("wb") as log:
+                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            self.children.append(child)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+        for child in self.children:
+            child.wait()
+        self._temporary.cleanup()
+
+    def watch(self) -> None:
+        """Wait for all children to end well. Raises NodeFailure that names who did not, and MassLeak where a message
+        was lost for good."""
+        watch = Watch(self.size, self.timeout, START_TIMEOUT)
+        failed_since: float | None = None
+        while True:
+            codes = [child.poll() for child in self.children]
+            if all(code == 0 for code in codes):
+                return
+            culprits = [(code, rank) for rank, code in enumerate(codes) if code is not None and code not in (0, FAILED)]
+            if culprits:
+                code, rank = min(culprits)  # signals are negative: who was killed comes first
+                self._end(self._blamed(rank, code), code == LEAKED)
+            verdict = watch.look(self.board.read())
+            if verdict is not None:
+                self._end(verdict)
+            if FAILED in codes:
+                failed_since = failed_since or time.monotonic()
+                if time.monotonic() - failed_since > REASON_WITHIN:
+                    rank = codes.index(FAILED)
+                    self._end(Verdict(rank, self._last_words(rank).rstrip(".")))
+            if self._progress is not None:
+                self._progress(*self._done())
+            time.sleep(LOOK_EVERY)
+
+    def runs(self) -> list[Run]:
+        """What came out of all cases."""
+        return [run for number in range(len(self.cases)) if (run := self._run(number, True, None)) is not None]
+
+    # -- how it can end
+
+    def _blamed(self, rank: int, code: int) -> Verdict:
+        """A child that ended by itself, and not because of another."""
+        pulse = self.board.read()[rank]
+        if code < 0:
+            return Verdict(rank, f"node {rank} died (signal {-code}{_named(-code)}) {pulse.place}")
+        words = self._last_words(rank)
+        return Verdict(
+            rank,
+            words.rstrip(".")
+            if code == LEAKED
+            else f"node {rank} failed {pulse.place} ({words or f'exit code {code}'})",
+        )
+
+    def _last_words(self, rank: int) -> str:
+        """Why a child said it failed; else the last line that it printed."""
+        path = last_words_path(self.folder, rank)
+        if path.exists():
+            return path.read_text()
+        printed = self._log(rank).read_text(errors="replace").strip().splitlines()
+        return printed[-1] if printed else ""
+
+    def _end(self, verdict: Verdict, leaked: bool = False) -> None:
+        """Stop all children, and raise with what there is."""
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+        for child in self.children:
+            child.wait()
+        sentence = and_so_the_others(verdict, self.size)
+        partial = [self._run(number, False, None if leaked else sentence) for number in range(len(self.cases))]
+        known = [run for run in partial if run is not None]
+        error = MassLeak(sentence) if leaked else NodeFailure(sentence)
+        if verdict.rank is not None and (printed := self._log(verdict.rank).read_text(errors="replace").strip()):
+            error.add_note(printed)
+        raise with_run(error, known[-1] if known else None)
+
+    def _run(self, number: int, complete: bool, failure: str | None) -> Run | None:
+        experiment, backend = self.cases[number]
+        return as_run(
+            experiment, backend.monitor, backend.keep_trajectory, backend.trace, self.folder, number, complete, failure
+        )
+
+    def _done(self) -> tuple[int, int]:
+        expected = (
+            sum((most_steps(experiment.budget, self.size) or 0) * len(experiment.seeds) for experiment, _ in self.cases)
+            * self.size
+        )
+        return sum(pulse.steps for pulse in self.board.read()), expected
+
+    def _log(self, rank: int) -> Path:
+        return self.folder / f"printed-{rank}"
+
+
+def with_run(error: MassLeak | NodeFailure, run: Run | None) -> MassLeak | NodeFailure:
+    """`error`, carrying what was computed before it."""
+    error.run = run  # pyright: ignore[reportAttributeAccessIssue]
+    return error
+
+
+def _named(number: int) -> str:
+    """`, SIGKILL` for 9."""
+    try:
+        return f", {signal.Signals(number).name}"
+    except ValueError:
+        return ""
