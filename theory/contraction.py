@@ -77,9 +77,12 @@ class Profile:
 
     @property
     def exact_after(self) -> int | None:
-        """The smallest m from which on products average exactly; None if none does."""
+        """The smallest m from which on products average exactly; None if they do so in the limit only."""
         small = np.flatnonzero(self.norms <= 1e-12)
-        return int(small[0]) if len(small) else None
+        if not len(small):
+            return None
+        first = int(small[0])
+        return first if first == 0 or self.norms[first - 1] > 1e-6 else None  # a sudden end, not a slow one
 
 
 def contraction(chain: Chain, longest: int) -> Contraction | None:
@@ -119,7 +122,7 @@ def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
         kernels = found[:, : chain.real] / chain.weights[np.arange(len(found)) + length][:, :, None]
         norms.append(_largest_norm(kernels[:, :, : chain.real]))
         wide.append(norms[-1] if chain.states == chain.real else _largest_norm(kernels))
-        if norms[-1] <= negligible:
+        if norms[-1] <= negligible or length == longest:
             theta = _largest_norm(found)
             break
     cut = len(norms) - 1

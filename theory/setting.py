@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.schedules.schedule import Schedule
 from theory.chain import Chain
-from theory.connectivity import Windows, windows
+from theory.connectivity import Windows, positivity_bound, windows
 from theory.contraction import Contraction, Profile, contraction, profile
 from theory.delays import augmented
 from theory.timing import Timing
@@ -97,7 +97,9 @@ class Setting:
     @cached_property
     def contraction(self) -> Contraction | None:
         """Lemma A's constants, computed from the products; None where nothing contracts within the horizon."""
-        return contraction(self.mixing, self.steps)
+        if self.windows is None:
+            return None
+        return contraction(self.mixing, min(self.steps, positivity_bound(self.windows, self.nodes, self.delay)))
 
     @cached_property
     def profile(self) -> Profile:

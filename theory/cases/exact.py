@@ -52,7 +52,8 @@ def cases() -> list[Case]:
 
 
 def _at_rate(title: str, job: Job, declared: Outcome) -> Case:
-    return Case(TheoremD2(), partial(_exact, f"exact moments, {title}, K = {job.steps}", job), declared)
+    told = f"exact moments, {title}, K = {job.steps}"
+    return Case(TheoremD2(), partial(_exact, told, job), declared, slow=job.steps > 10000)
 
 
 def _exact(title: str, job: Job) -> tuple[Setting, object]:

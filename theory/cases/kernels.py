@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -76,6 +76,7 @@ def _case(claim: Theorem, title: str, schedule: Schedule, delay: int = 0, outcom
     return Case(claim, partial(_matrices, title, schedule, delay), outcome)
 
 
+@lru_cache(maxsize=16)
 def _matrices(title: str, schedule: Schedule, delay: int) -> tuple[Setting, object]:
     return Setting.of(title, schedule, 200, delay=delay), None
 

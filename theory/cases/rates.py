@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def cases() -> list[Case]:
     return [
         Case(
             RateExponent(),
-            partial(quadratic, f"{title}, exact moments", 0, (500, 1000, 2000, 4000, 8000)),
+            partial(quadratic, f"{title}, exact moments", 0, STEPS),
             Outcome.CONSISTENT,
         ),
         Case(RateInSteps(), partial(quadratic, f"{title}, exact moments", 0, STEPS), Outcome.CONSISTENT),
@@ -57,7 +57,7 @@ def cases() -> list[Case]:
         Case(RateInSteps(), loss, Outcome.CONSISTENT, slow=True),
         Case(
             LinearSpeedUp(),
-            partial(over_nodes, shared, digraph, "shared curvature, irregular digraphs, exact moments", 0, 8000),
+            partial(over_nodes, shared, digraph, "shared curvature, irregular digraphs, exact moments", 0, 4000),
             Outcome.CONSISTENT,
         ),
         Case(
@@ -86,6 +86,7 @@ def over_nodes(
     return jobs[-1].setting(title), Sweep("n", np.array(NODES), np.stack(figures))
 
 
+@cache
 def average_squared_gradient(job: Job, seeds: int) -> np.ndarray:
     """(1/K) sum_k |grad f(xbar^k)|^2: (seeds,), or a number if it is computed without sampling."""
     if not seeds:

@@ -7,7 +7,7 @@ and the objective, never from the run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -74,8 +74,13 @@ class Job:
         )
 
     def setting(self, title: str) -> Setting:
-        starts = self.starts
-        return Setting.of(title, self.schedule, self.steps, self.objective, self.step_size, starts, self.delay, self.dtype)
+        return _setting(self, title)
+
+
+@lru_cache(maxsize=64)  # several claims ask about one setting, and its constants take time
+def _setting(job: Job, title: str) -> Setting:
+    starts = job.starts
+    return Setting.of(title, job.schedule, job.steps, job.objective, job.step_size, starts, job.delay, job.dtype)
 
 
 def fleet(monitor: Literal["raise", "record", "off"] = "raise") -> Backend:
@@ -88,7 +93,7 @@ def events(nodes: int) -> Backend:
     return Simulated(Cluster(nodes), trace=False, keep_trajectory=True)
 
 
-@cache
+@lru_cache(maxsize=4)  # paths are large
 def path(job: Job, backend: Backend | None = None) -> Path:
     """The job's path, on the array backend unless another is given."""
     return path_of((backend or fleet()), job.experiment())
@@ -101,7 +106,7 @@ def path_of(backend: Backend, experiment: Experiment) -> Path:
     return Path.of(run.trajectory, experiment.budget.count)
 
 
-@cache
+@lru_cache(maxsize=8)
 def moments(job: Job) -> Moments:
     """Per-seed figures of the job's path."""
     return moments_of(path(job), job.objective, getattr(job.objective, "minimizer", None))

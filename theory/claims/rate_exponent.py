@@ -23,7 +23,9 @@ class RateExponent(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         convexity, variance = setting.constants.convexity.value, setting.constants.variance.value
-        sharp = convexity is not None and convexity > 0 and variance is not None and variance > 0
+        if convexity is None or variance is None:
+            return [*rate_hypotheses(setting), Hypothesis("strongly convex, with noise", "unknown", "not known", "unknown")]
+        sharp = convexity > 0 and variance > 0
         told = f"mu = {convexity}, sigma^2 = {variance}"
         return [
             *rate_hypotheses(setting),

@@ -49,7 +49,7 @@ from theory.verdict import Outcome
 
 NOISY = Job(Quadratic(8, dimension=3, noise=0.5, unequal=True), IRREGULAR, 50, 0.05, seeds=4, start="apart")
 DENSE = ErdosRenyiDigraph(8, 0.5)
-QUIET = Job(Quadratic(8, dimension=1, noise=0.0, spread=0.0), DENSE, 4000, 0.1)
+QUIET = Job(Quadratic(8, dimension=1, noise=0.0, spread=0.0), DENSE, 2500, 0.1)
 """sigma = zeta = 0 and x* is not the start."""
 
 
