@@ -7,7 +7,7 @@ rule and the cure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,14 @@ class Experiment:
     dtype: Literal["float64", "float32"] = "float64"
 
     def __post_init__(self) -> None:
+        for name, kind, wanted in (
+            ("algorithm", Algorithm, "an algorithm. Give one such as SGP()."),
+            ("objective", Objective, "an objective. Give one such as Quadratic(nodes=8)."),
+            ("schedule", Schedule, "a schedule. Give one such as OnePeerExponential(8)."),
+            ("budget", Budget, "a budget. Give one such as Steps(100)."),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise SpecificationError(f"Experiment({name}) is {getattr(self, name)!r}; it must be {wanted}")
         if self.schedule.size != self.objective.nodes:
             raise SpecificationError(
                 f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of"
@@ -52,7 +60,7 @@ class Experiment:
             )
         if isinstance(self.seeds, int):
             object.__setattr__(self, "seeds", (self.seeds,))
-        object.__setattr__(self, "seeds", tuple(self.seeds))
+        object.__setattr__(self, "seeds", tuple(self.seeds) if isinstance(self.seeds, Iterable) else ())
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise SpecificationError(
                 f"Experiment(seeds) is {self.seeds!r}; seeds must be at least one, all different. Give such as (0, 1,"
@@ -92,6 +100,8 @@ class Experiment:
         """Where each node starts: (nodes, dimension), in `dtype`."""
         shape = (self.nodes, self.objective.dimension)
         given = np.asarray(self.objective.start() if self.start is None else self.start, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            given = given.astype(self.dtype)
         if given.shape not in ((), shape[1:], shape):
             raise SpecificationError(
                 f"Experiment(start) has shape {given.shape}; it must be a number, a point {shape[1:]}, or a point per"
@@ -99,16 +109,23 @@ class Experiment:
             )
         if not np.isfinite(given).all():
             raise SpecificationError(
-                "Experiment(start) has entries that are not finite; a run must start somewhere. Give finite numbers."
+                f"Experiment(start) has entries that are not finite in {self.dtype}; a run must start somewhere."
+                " Give finite numbers."
             )
-        return np.array(np.broadcast_to(given, shape), dtype=self.dtype)
+        return np.array(np.broadcast_to(given, shape))
 
 
 def _as_tuples(
     start: Sequence[float] | Sequence[Sequence[float]] | NDArray[np.float64],
 ) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
     """Arrays and lists as nested tuples, so that experiments compare and hash by value."""
-    listed = np.asarray(start, dtype=np.float64)
+    try:
+        listed = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SpecificationError(
+            f"Experiment(start) is {start!r}; it must hold numbers, in rows of equal length. Give a number, a point, or"
+            " a point per node."
+        ) from None
     if listed.ndim == 2:
         return tuple(tuple(row) for row in listed.tolist())
     return tuple(listed.reshape(-1).tolist())

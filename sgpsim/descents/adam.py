@@ -31,6 +31,8 @@ class Adam(Descent):
             if not (math.isfinite(value) and 0 <= value < 1):
                 raise SpecificationError(f"Adam({name}) is {value!r}; it must lie in [0, 1). Give one such as 0.9.")
         require_positive("Adam(epsilon)", self.epsilon)
+        for name in ("first", "second", "epsilon"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # a numpy scalar would widen float32 to float64
 
     def start(self, value: Array) -> Any:
         return value * 0.0, value * 0.0, 0

@@ -29,6 +29,7 @@ class Momentum(Descent):
             raise SpecificationError(
                 f"Momentum(momentum) is {self.momentum!r}; it must lie in [0, 1). Give one such as 0.9."
             )
+        object.__setattr__(self, "momentum", float(self.momentum))  # a numpy scalar would widen float32 to float64
 
     def start(self, value: Array) -> Any:
         return value * 0.0

@@ -21,6 +21,7 @@ class Constant(StepSize):
 
     def __post_init__(self) -> None:
         require_positive("Constant(step_size)", self.step_size)
+        object.__setattr__(self, "step_size", float(self.step_size))  # a numpy scalar would widen float32 to float64
 
     def at(self, step: int) -> float:
         return self.step_size
@@ -79,6 +80,8 @@ class StepDecay(StepSize):
     def __post_init__(self) -> None:
         require_positive("StepDecay(step_size)", self.step_size)
         require_positive("StepDecay(factor)", self.factor)
+        for name in ("step_size", "factor"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # as for Constant
         for milestone in self.milestones:
             require_count("StepDecay(milestones)", milestone, least=0)
 
