@@ -65,7 +65,7 @@ class FleetNode(Node):
         self.pushed: dict[int, Mass] = {}
         self.mass = Mass(None, 1.0)
         self.step = self.reported = -1
-        self.moved: Any = None
+        self.moves: list[Any] = []  # their sums over nodes, one per report since the last look
         self.moves_total: Any = None
         self.start_total: Any = None
         self.magnitude_of_moves: Any = None
@@ -101,8 +101,7 @@ class FleetNode(Node):
         starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
         mass = Mass(self._placed(starts), self.rounds.ones())
         self.start_total = self._sum(mass.value)
-        self.moved = self.start_total * 0.0
-        self.magnitude_of_moves = self.moves_total = self.moved
+        self.magnitude_of_moves = self.moves_total = self.start_total * 0.0
         self.before = self._sum(abs(mass.value))
         self.monitor.total, self.monitor.total_weight = _numpy(self.start_total), float(mass.weight.sum())
         self.monitor.schedule = self.schedule if self.algorithm.uses_schedule else None
@@ -174,12 +173,10 @@ class FleetNode(Node):
         self.since_look += 1
         if self.watched:
             if move is not None:
-                moved = self._sum(move)
-                self.moved = self.moved + moved
-                self.magnitude_of_moves = self.magnitude_of_moves + abs(moved)
+                self.moves.append(self._sum(move))
             if step and step % self.backend.check_every == 0:
                 if move is not None:
-                    self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move))
+                    self.magnitude_of_moves = self._sum(abs(move))
                 self._look(step, mass)
         if self.kept is not None:
             self._keep(mass, move)
@@ -230,16 +227,26 @@ class FleetNode(Node):
         held = _numpy(self._sum(mass.value) + flight)
         weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + flight_weight
         after = self._sum(abs(mass.value))
-        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + abs(flight))
+        moved, moved_about = self._moved()
+        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + moved_about + abs(flight))
         self.before = after
         self._require_finite(step, held, mass)
         self.monitor.round(
-            step, held, weight, _numpy(self.moved), _numpy(magnitude), min(step - 1, self.latest), self.since_look
+            step, held, weight, _numpy(moved), _numpy(magnitude), min(step - 1, self.latest), self.since_look
         )
-        self.moves_total = self.moves_total + self.moved
-        self.moved = self.start_total * 0.0
-        self.magnitude_of_moves = self.moved
+        self.moves_total = self.moves_total + moved
+        self.moves.clear()
+        self.magnitude_of_moves = self.start_total * 0.0
         self.since_look = 0
+
+    def _moved(self) -> tuple[Any, Any]:
+        """The sum of the moves since the last look, and of their absolute values."""
+        if not self.moves:
+            return self.start_total * 0.0, self.start_total * 0.0
+        if isinstance(self.moves[0], np.ndarray):
+            stack = np.array(self.moves)
+            return np.add.reduce(stack, axis=0), np.add.reduce(np.abs(stack), axis=0)
+        return sum(self.moves), sum(abs(move) for move in self.moves)
 
     def _flight(self) -> tuple[Any, float]:
         """What all messages under way carry together: the sum of x, and of w."""
@@ -258,7 +265,7 @@ class FleetNode(Node):
         held = _numpy(self._sum(mass.value) + flight)
         self._require_finite(step, held, mass)
         average = held / self.size
-        moves = _numpy(self.moves_total + self.moved)
+        moves = _numpy(self.moves_total + self._moved()[0])
         weight = float(mass.weight.sum()) + flight_weight
         if self.backend.monitor == "off":
             defect = np.full(len(self.seeds), np.nan)
