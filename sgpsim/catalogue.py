@@ -73,8 +73,8 @@ def families() -> dict[str, dict[str, type]]:
     return {name: found[name] for name in sorted(found)}
 
 
-def summary(kind: type) -> str:
-    """The first sentence of a class's docstring, on one line."""
+def summary(kind: Any) -> str:
+    """The first paragraph of a docstring, on one line and not too long."""
     told = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
     return told if len(told) <= 160 else f"{told[:157].rsplit(' ', 1)[0]} ..."
 

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,15 +49,7 @@ class Store:
 
     def require_writable(self) -> None:
         """Raise SpecificationError unless files can be written here; makes the folder."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise SpecificationError(
-                f"runs cannot be written to {str(self.folder)!r} ({error.strerror}); nothing was computed."
-                " Give a folder that you may write to, as in --out runs."
-            ) from None
+        require_folder(self.folder)
 
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
         """The folder of this experiment on this backend, under whatever name, if it is there."""
@@ -95,6 +87,19 @@ class Store:
                 if not (place / "provenance.json").is_file():
                     raise
         return place
+
+
+def require_folder(folder: Path) -> Path:
+    """`folder`, made if need be; SpecificationError unless files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise SpecificationError(
+            f"nothing can be written to {str(folder)!r} ({error.strerror}); results need a place, so nothing was done."
+            " Give a folder that you may write to, as in --out runs."
+        ) from None
 
 
 @contextmanager
@@ -185,6 +190,18 @@ def load(path: Path | str) -> Run:
             if name not in ("backend", "outcome", "remarks", "statistics", "files")
         },
     )
+
+
+def load_all(paths: Iterable[Path]) -> dict[str, Run]:
+    """Several runs by the names of their folders; at least one."""
+    found = {str(path): load(path) for path in paths}
+    if len({path.name for path in map(Path, found)}) == len(found):
+        found = {Path(path).name: run for path, run in found.items()}
+    if not found:
+        raise SpecificationError(
+            "no run folder is given; at least one is needed. Give folders that `sgpsim run` wrote."
+        )
+    return found
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -1,0 +1,175 @@
+"""Summary: a run in a few rows of words and numbers, the same for terminal, report and study.
+
+The rule: tables are polars data frames, of strings where they are to be read only. Numbers are medians over seeds, with
+quartiles beside them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sgpsim.metrics import METRICS
+from sgpsim.run import Run
+
+
+def concise(value: Any) -> str:
+    """A specification in one line: its class and the fields that differ from their defaults."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        told: list[str] = []
+        for field in dataclasses.fields(value):
+            inside = getattr(value, field.name)
+            if field.init and not _same(inside, field.default):
+                told.append(f"{field.name}={concise(inside)}")
+        return f"{type(value).__name__}({', '.join(told)})"
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    if isinstance(value, nx.Graph):
+        return f"graph of {len(value)} nodes"
+    if isinstance(value, tuple | list):
+        shown = ", ".join(concise(inside) for inside in value[:4])
+        return f"[{shown}, ... {len(value)} in all]" if len(value) > 4 else f"[{shown}]"
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _same(value: Any, default: Any) -> bool:
+    if default is dataclasses.MISSING or isinstance(value, np.ndarray):
+        return False
+    return bool(type(value) is type(default) and value == default)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def seconds_told(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    if not math.isfinite(seconds):
+        return "never"
+    for least, scale, unit in (
+        (2 * 86400.0, 86400.0, "days"),
+        (7200.0, 3600.0, "h"),
+        (0.1, 1.0, "s"),
+        (1e-4, 1e-3, "ms"),
+    ):
+        if seconds >= least:
+            return f"{seconds / scale:.4g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def bytes_told(size: float) -> str:
+    """Bytes in the unit that reads best."""
+    if not math.isfinite(size):
+        return "never"
+    for scale, unit in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= scale:
+            return f"{size / scale:.4g} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def about(run: Run) -> pl.DataFrame:
+    """What was run on what, and how it ended: columns (item, value)."""
+    experiment = run.experiment
+    rows: list[tuple[str, str]] = [
+        *((name, concise(getattr(experiment, name))) for name in ("algorithm", "objective", "schedule", "budget")),
+        ("nodes", str(experiment.nodes)),
+        (
+            "seeds",
+            ", ".join(map(str, experiment.seeds[:10]))
+            + (f", ... {len(experiment.seeds)} in all" if len(experiment.seeds) > 10 else ""),
+        ),
+        ("message", f"{bytes_told(experiment.message_size)}, numerics in {experiment.dtype}"),
+        ("backend", run.backend),
+        ("outcome", run.outcome),
+        *(("remark", remark) for remark in run.remarks[:5]),
+        *((name.replace("_", " "), f"{value:.6g}") for name, value in run.statistics.items()),
+    ]
+    for name in ("key", "commit", "machine", "python", "date"):
+        if name in run.provenance:
+            rows.append((name, str(run.provenance[name])))
+    return pl.DataFrame(rows, schema={"item": pl.String, "value": pl.String}, orient="row")
+
+
+def ending(run: Run) -> pl.DataFrame:
+    """Every fleet-wide metric at its last measurement: columns (metric, meaning, median, low, high), and time and step
+    of that measurement."""
+    rows: list[tuple[str, str, float, float, float]] = []
+    for metric in METRICS:
+        if (
+            metric not in set(run.metrics["metric"])
+            or run.metrics.filter((pl.col("metric") == metric) & (pl.col("node") == -1)).is_empty()
+        ):
+            continue
+        last = (
+            run.curve(metric)
+            .sort("seed", "step", "time")
+            .group_by("seed", maintain_order=True)
+            .last()["value"]
+            .to_numpy()
+        )
+        low, median, high = _quartiles(last)
+        rows.append((metric, METRICS[metric], median, low, high))
+    last = run.curve("loss").group_by("seed").agg(pl.col("time").max(), pl.col("step").max())
+    for name, words in (("time", "seconds of the run's clock"), ("step", "steps per node")):
+        low, median, high = _quartiles(last[name].to_numpy())
+        rows.append((name, words, median, low, high))
+    schema = {"metric": pl.String, "meaning": pl.String, "median": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _quartiles(values: NDArray[Any]) -> tuple[float, float, float]:
+    with np.errstate(invalid="ignore"):  # of a run that diverged
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return float(low), float(median), float(high)
+
+
+def labels(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """The runs under labels that are short and tell them apart: what they differ in, else their own names."""
+    experiments = [run.experiment for run in runs.values()]
+    parts = [
+        [getattr(experiment, name) for name in ("algorithm", "schedule", "objective", "budget")]
+        for experiment in experiments
+    ]
+    differing = [column for column in zip(*parts, strict=True) if len({concise(part) for part in column}) > 1]
+    ways: tuple[Callable[[Any], str], ...] = (_kind, concise)
+    for tell in ways:
+        found = [", ".join(tell(part) for part in row) for row in zip(*differing[:1], strict=True)]
+        found = (
+            found
+            if len(set(found)) == len(runs)
+            else [", ".join(map(tell, row)) for row in zip(*differing, strict=True)]
+        )
+        if len(set(found)) == len(runs) and max(map(len, found)) <= 48:
+            return dict(zip(found, runs.values(), strict=True))
+    if len(runs) == 1:
+        return {type(experiments[0].algorithm).__name__: next(iter(runs.values()))}
+    return dict(runs)
+
+
+def aligned(table: pl.DataFrame) -> str:
+    """A data frame as lines of text, columns aligned, numbers to the right with four digits."""
+    cells = [[name.replace("_", " ") for name in table.columns]]
+    cells += [[_shown(value) for value in row] for row in table.iter_rows()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [dtype.is_numeric() for dtype in table.dtypes]
+
+    def line(row: list[str]) -> str:
+        return "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
