@@ -139,7 +139,7 @@ def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) ->
         "at_nodes": (every @ points, -every @ np.tile(minimizer, nodes), 1.0 / nodes),
         "distance": (average, -minimizer, 1.0),
     }
-    mixing = np.kron(chain.round(number), eye)
+    mixing = np.kron(chain.round(min(number, chain.horizon - 1)), eye)  # after the last step nothing is mixed
     everywhere = np.concatenate((points, np.zeros((size - real, size))))
     heights = [len(forms[name][1]) for name in _NAMES]
     return _Step(

@@ -11,11 +11,11 @@ from theory.timing import Durations
 
 
 class DirectedRingTime(Theorem):
-    """If node i waits at every step for itself and node i - 1 only, gradients take Exp(c) seconds and messages none,
-    a step takes c (2 - 1/n) on average in the long run, below 2c for every n, where a barrier takes c H_n.
+    """If node i waits at every step for itself and node i - 1 only, gradients take Exp(c) seconds and messages none, then in
+    the long run a step takes E T = c (2 - 1/n) on average, below 2c for every n, where a barrier takes c H_n.
 
-    Steps done are particles of an exclusion process with n particles on a ring of 2n sites, whose stationary measure
-    is uniform: speed n / (2n - 1).
+    Steps done are particles of an exclusion process with n particles on a ring of 2n sites, whose stationary measure is
+    uniform: speed n / (2n - 1).
     """
 
     name = "directed ring 2 - 1/n"
