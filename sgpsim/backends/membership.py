@@ -136,6 +136,9 @@ class Volunteer(Membership):
                 " all of them by `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch, or by torchrun."
             )
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        os.environ.setdefault(
+            "TORCH_CPP_LOG_LEVEL", "ERROR"
+        )  # else a store that dies fills screens before our sentence
         self._timeout = timeout
         self._watch = Watch(size, timeout, START_TIMEOUT)
         self._sentence = ""
@@ -170,6 +173,7 @@ class Volunteer(Membership):
             self.call_off(sentence)
             if not self._over.wait(GRACE):  # stuck where nobody can call it off
                 print(sentence, file=sys.stderr, flush=True)
+                self._linger()
                 os._exit(FAILED)
 
     def failure(self, lost: PeerLost) -> NodeFailure:
@@ -182,7 +186,13 @@ class Volunteer(Membership):
         if not self._sentence:
             self._sentence = self._settled(lost)
         self._over.set()
+        self._linger()
         return NodeFailure(self._sentence)
+
+    def _linger(self) -> None:
+        """Whoever holds the store stays until the others have read the verdict."""
+        if _holds_store(self.rank):
+            time.sleep(GRACE / 3)
 
     def _settled(self, lost: PeerLost) -> str:
         assert isinstance(self.board, StoreBoard)
@@ -212,6 +222,11 @@ class Volunteer(Membership):
             return
 
 
+def _holds_store(rank: int) -> bool:
+    """Whether this process serves the rendezvous store; under torchrun its agent does."""
+    return rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+
+
 def _calendar_ahead() -> float:
     """Calendar time less the even clock, s: of several looks the one least interrupted."""
     looks = [(time.perf_counter(), time.time(), time.perf_counter()) for _ in range(5)]
@@ -228,11 +243,15 @@ def _store(rank: int, size: int) -> Any:
 
     stores: Any = torch.distributed
     if not _stores:
-        ours = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         _stores.append(
             stores.TCPStore(
-                address, port, size, is_master=ours, timeout=timedelta(seconds=START_TIMEOUT), wait_for_workers=False
+                address,
+                port,
+                size,
+                is_master=_holds_store(rank),
+                timeout=timedelta(seconds=START_TIMEOUT),
+                wait_for_workers=False,
             )
         )
     _stores.append(stores.PrefixStore(f"sgpsim/{len(_stores)}", _stores[0]))
