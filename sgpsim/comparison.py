@@ -98,8 +98,9 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric
 
 
 def target_figure(runs: Mapping[str, Run], loss: float, metric: str = "loss") -> Figure:
-    """`draw_time_to_target` as a figure of column width."""
+    """`draw_time_to_target` as a figure of column width, wider where labels are long."""
     with style():
-        drawn = figure(SINGLE, 0.8 + 0.28 * max(len(runs), 2))
+        longest = max(map(len, runs), default=0)
+        drawn = figure(SINGLE + 0.055 * max(0, longest - 20), 0.8 + 0.28 * max(len(runs), 2))
         draw_time_to_target(drawn.subplots(), runs, loss, metric)
     return drawn

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import METRICS
@@ -118,6 +119,10 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
+        if values.max() < 300 * values.min():  # too few powers of ten to read the axis by
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.set_ylabel(METRIC_LABELS.get(metric, metric.replace("_", " ")))
     axes.margins(x=0.02)

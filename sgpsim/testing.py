@@ -1,0 +1,206 @@
+"""The law suite: what every algorithm, schedule and objective must obey, for anyone to run on one of their own.
+
+    from sgpsim.testing import check_algorithm, check_objective, check_schedule
+    check_algorithm(MyMethod())                     # AssertionError with a sentence, or nothing
+
+The rule: laws are of two kinds. Probes know the answer beforehand: from an all-ones start and with zero gradients every
+node must stay at 1, whatever is sent to whom and when. Declarations (mass in flight, dependence on timing, nodes in
+step, use of the schedule) are held against what runs do, in both directions. Every class that the catalogue finds is
+checked by sgpsim's own tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.vectorized import Vectorized
+from sgpsim.budget import Budget, Gradients, Steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.hockney import Hockney
+from sgpsim.clusters.stragglers import PersistentSlow
+from sgpsim.errors import SpecificationError, require_count
+from sgpsim.experiment import Experiment
+from sgpsim.mass import Array
+from sgpsim.objectives.laws import check_objective as check_objective
+from sgpsim.objectives.objective import Constant, Constants, Objective
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.run import Run
+from sgpsim.schedules.bipartite_exponential import BipartiteExponential
+from sgpsim.schedules.laws import check_schedule as check_schedule
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.schedules.schedule import Schedule
+
+NODES, STEPS = 4, 12
+MESSAGE = 1e6
+"""Bytes; on the networks below a message takes 0 or 0.7 seconds, where a gradient takes about one."""
+
+
+def uneven(nodes: int) -> Cluster:
+    """Random compute times, one node three times slower, messages that take most of a gradient."""
+    return Cluster(
+        nodes, ExponentialTime(1.0), Hockney(0.1, MESSAGE / 0.6), stragglers=(PersistentSlow((nodes - 1,), 3.0),)
+    )
+
+
+def even(nodes: int) -> Cluster:
+    """Equal and constant compute times, a network that costs nothing."""
+    return Cluster(nodes, ConstantTime(1.0), Hockney())
+
+
+@dataclass(frozen=True)
+class Still(Objective):
+    """f_i = 0: every gradient is zero, so nothing may move. Its loss says how far a point is from 1: |x - 1|^2."""
+
+    nodes: int
+    dimension: int = 3
+
+    def __post_init__(self) -> None:
+        require_count("Still(nodes)", self.nodes)
+
+    def draws(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+        while True:
+            yield np.zeros(8)
+
+    def gradients(self, nodes: NDArray[np.int64], points: Array, draws: NDArray[Any]) -> Array:
+        return points * 0.0
+
+    def loss(self, at: Array) -> Array:
+        return ((np.asarray(at, dtype=np.float64) - 1.0) ** 2).sum(axis=-1)
+
+    def full_gradient(self, at: Array) -> Array:
+        return np.zeros_like(np.asarray(at, dtype=np.float64))
+
+    def local_gradients(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.zeros_like(points)
+
+    def constants(self) -> Constants:
+        zero = Constant(0.0, "certified", "the functions are zero")
+        return Constants(zero, zero, zero, zero, zero)
+
+
+def ones(algorithm: Algorithm, schedule: Schedule, dtype: Any = "float64", budget: Budget | None = None) -> Experiment:
+    """The probe: everybody starts at 1, and no gradient ever moves anybody."""
+    budget = budget or Steps(STEPS)
+    return Experiment(algorithm, Still(schedule.size), schedule, budget, start=1.0, message_bytes=MESSAGE, dtype=dtype)
+
+
+def check_stays_at_one(run: Run) -> None:
+    """The law of the probe, for a run of `ones` on any backend: every node is at 1 at the end, and was at every
+    measurement."""
+    name = f"{type(run.experiment.algorithm).__name__} on {type(run.experiment.schedule).__name__}, {run.backend}"
+    slack = 64 * float(np.finfo(run.experiment.dtype).eps)
+    assert run.outcome == "finished", f"{name} {run.outcome}: {'; '.join(run.remarks)}"
+    away = np.abs(run.final.points - 1.0).max()
+    assert away <= slack, f"{name}: a node ended {away:.3g} away from 1; it must stay there"
+    for metric in ("loss", "consensus_max"):
+        worst = float(run.curve(metric)["value"].max())  # pyright: ignore[reportArgumentType]
+        assert worst <= slack, f"{name}: in between, {metric} was {worst:.3g}; without gradients it must stay 0"
+
+
+def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
+    """A small schedule that carries `algorithm`."""
+    for schedule in (OnePeerExponential(nodes), BipartiteExponential(nodes)):
+        try:
+            algorithm.check(schedule)
+        except SpecificationError:
+            continue
+        return schedule
+    raise AssertionError(
+        f"{type(algorithm).__name__} refuses OnePeerExponential and BipartiteExponential; give check_algorithm a schedule"
+    )
+
+
+def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None) -> None:
+    """All laws of algorithms, on `schedule` (a small one that carries it by default). Raises AssertionError with a
+    sentence."""
+    schedule = schedule or carrier(algorithm)
+    assert algorithm.source.strip(), f"{type(algorithm).__name__}: `source` must say where the method is from"
+    assert hash(algorithm) == hash(algorithm) and algorithm == algorithm, (
+        f"{type(algorithm).__name__}: a method is a value, with equality and hash"
+    )
+    check_ones(algorithm, schedule)
+    check_declarations(algorithm, schedule)
+    check_machines_agree(algorithm, schedule)
+
+
+def check_ones(algorithm: Algorithm, schedule: Schedule) -> None:
+    """The probe on both clocks, both machines and both types; messages late and in time. The mass monitor is on."""
+    for dtype in ("float64", "float32"):
+        experiment = ones(algorithm, schedule, dtype)
+        for cluster in (even(schedule.size), uneven(schedule.size)):
+            for run in _runs(experiment, cluster):
+                check_stays_at_one(run)
+
+
+def check_declarations(algorithm: Algorithm, schedule: Schedule) -> None:
+    """What a method declares is what its runs do."""
+    name, nodes = type(algorithm).__name__, schedule.size
+    budget = Steps(STEPS) if algorithm.in_step else Gradients(STEPS * nodes)
+    experiment = _task(algorithm, schedule, budget)
+    calm, rough = (Simulated(cluster).run(experiment) for cluster in (even(nodes), uneven(nodes)))
+    assert calm.outcome == rough.outcome == "finished", f"{name}: {'; '.join(calm.remarks + rough.remarks)}"
+    same = np.array_equal(calm.final.values, rough.final.values)
+    found = "the same" if same else "others"
+    assert algorithm.depends_on_timing != same, (
+        f"{name}: depends_on_timing is {algorithm.depends_on_timing}, but on machines of other speeds the numbers are"
+        f" {found}"
+    )
+    assert rough.trace is not None
+    if nodes > 1:
+        sends = len(rough.trace.messages) > 0
+        assert algorithm.uses_schedule == sends, (
+            f"{name}: uses_schedule is {algorithm.uses_schedule}, but messages were {'' if sends else 'not '}sent"
+        )
+    taken = rough.trace.spans.filter(pl.col("lane") == "compute").group_by("node").len()["len"]
+    equal = taken.n_unique() <= 1
+    if algorithm.in_step:
+        assert equal, f"{name}: in_step is True, but nodes took {sorted(taken.to_list())} gradients"
+    elif nodes > 1:
+        assert not equal, f"{name}: in_step is False, but a node three times slower took as many gradients as others"
+    if algorithm.in_step and nodes > 1:
+        kept = Simulated(uneven(nodes), keep_trajectory=True).run(experiment).trajectory
+        flying = kept is not None and bool(np.any(kept.flight_weights))
+        found = "" if flying else "never "
+        assert algorithm.leaves_in_flight == flying, (
+            f"{name}: leaves_in_flight is {algorithm.leaves_in_flight}, but between steps mass was {found}under way"
+        )
+
+
+def check_machines_agree(algorithm: Algorithm, schedule: Schedule) -> None:
+    """The same numbers and times to the bit, run twice on the event clock, and on the array program where it takes the
+    method."""
+    name = type(algorithm).__name__
+    for dtype in ("float64", "float32"):
+        experiment = _task(algorithm, schedule, Steps(STEPS), dtype)
+        runs = [*_runs(experiment, uneven(schedule.size)), Simulated(uneven(schedule.size)).run(experiment)]
+        for run in runs[1:]:
+            for part in ("values", "weights", "clocks"):
+                same = np.array_equal(getattr(run.final, part), getattr(runs[0].final, part))
+                assert same, f"{name} ({dtype}): final {part} differ between {runs[0].backend} and {run.backend}"
+
+
+def _task(algorithm: Algorithm, schedule: Schedule, budget: Budget, dtype: Any = "float64") -> Experiment:
+    """A noisy quadratic with unlike nodes, from unlike starts: whatever can show in numbers shows."""
+    objective = Quadratic(schedule.size, 3, unequal=True, seed=1)
+    start = tuple(tuple(float(node - 2 * number) for number in range(3)) for node in range(schedule.size))
+    return Experiment(algorithm, objective, schedule, budget, (5,), start, MESSAGE, dtype=dtype)
+
+
+def _runs(experiment: Experiment, cluster: Cluster) -> Iterator[Run]:
+    """The experiment on the event clock, and on the array program where that takes it."""
+    yield Simulated(cluster).run(experiment)
+    try:
+        Vectorized(cluster).check(experiment)
+    except SpecificationError:
+        return
+    yield Vectorized(cluster, check_every=1).run(experiment)
