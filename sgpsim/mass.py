@@ -65,9 +65,11 @@ def ordered_sum(stack: Array) -> Array:
 
 def wide_sum(stack: Array) -> Array:
     """`ordered_sum` in float64, whatever the type: what meets a tolerance must not itself be rounded much."""
-    if isinstance(stack, np.ndarray):
-        return ordered_sum(stack.astype(np.float64, copy=False))
-    return stack.double().sum(0)
+    if not isinstance(stack, np.ndarray):
+        return stack.double().sum(0)
+    if stack.dtype == np.float64 and stack.size > len(stack):
+        return np.add.reduce(stack, axis=0)
+    return ordered_sum(stack.astype(np.float64, copy=False))
 
 
 def ordered_mean(stack: Array) -> Array:

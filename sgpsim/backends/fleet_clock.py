@@ -78,6 +78,7 @@ class FleetClock:
         self._ports_held = False
         self.departures: tuple[Times, Times] | None = None
         self._plans: dict[int, _Plan] = {}
+        self._recent: tuple[int, Any] = (-1, None)
         self._wires: dict[tuple[int, int], Any] = {}
         self._collective: float | None = None
 
@@ -163,12 +164,15 @@ class FleetClock:
         return self._under_way[step]
 
     def _plan(self, step: int) -> _Plan:
+        if step == self._recent[0]:
+            return self._recent[1]
         phase = self.schedule.phase(step)
         found = self._plans.get(phase)
         if found is None:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.clear()
             found = self._plans[phase] = self._compile(step)
+        self._recent = step, found
         return found
 
     def _wire(self, sender: int, receiver: int) -> Any:

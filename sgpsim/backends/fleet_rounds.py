@@ -86,9 +86,7 @@ class FleetRounds:
         if isinstance(kept, KeptShare):
             if kept.step == step:
                 if mass.weight is self._ones and self._plain(step, phase):
-                    return Mass(
-                        self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight
-                    )
+                    return Mass(self._product(("mix", phase), lambda: self.schedule.matrix(step), mass.value), mass.weight)
                 return self._both(("mix", phase), lambda: self.schedule.matrix(step), mass)
             own = self.schedule.round(kept.step)
             name = ("late", self.schedule.phase(kept.step), phase)
@@ -107,31 +105,23 @@ class FleetRounds:
 
     def _product(self, name: tuple[Any, ...], make: Any, array: Any) -> Any:
         key = (*name, array.dtype)
-        matrix = self._matrices.get(key)
-        if matrix is None:
-            matrix = self._cached(key, lambda: self._placed(make(), array))
-        rows, columns = matrix.shape
-        if not isinstance(array, np.ndarray):
-            return (matrix @ array.reshape(columns, -1)).reshape(rows, *array.shape[1:])
+        placed = self._matrices.get(key)
+        if placed is None:
+            placed = self._cached(key, lambda: self._placed(make(), array))
+        if not isinstance(placed, tuple):
+            return (placed @ array.reshape(len(array), -1)).reshape(-1, *array.shape[1:])
+        rows, pointers, indices, data = placed
+        columns = len(array)
         mixed = np.zeros((rows, *array.shape[1:]), array.dtype)
-        array = np.ascontiguousarray(array)
-        # the kernel behind `matrix @ array`: scipy's dispatch around it costs more than the product itself for small
-        # fleets
-        csr_matvecs(
-            rows,
-            columns,
-            array.size // columns,
-            matrix.indptr,
-            matrix.indices,
-            matrix.data,
-            array.reshape(-1),
-            mixed.reshape(-1),
-        )
+        flat = np.ascontiguousarray(array).reshape(-1)
+        # the kernel behind `matrix @ array`: scipy's dispatch around it costs more than the product for small fleets
+        csr_matvecs(rows, columns, flat.size // columns, pointers, indices, data, flat, mixed.reshape(-1))
         return mixed
 
     def _placed(self, matrix: csr_array, array: Any) -> Any:
+        """The matrix where `array` is: (rows, pointers, indices, data) for numpy, a sparse tensor for torch."""
         if isinstance(array, np.ndarray):
-            return csr_array((matrix.data.astype(array.dtype), matrix.indices, matrix.indptr), shape=matrix.shape)
+            return matrix.shape[0], matrix.indptr, matrix.indices, matrix.data.astype(array.dtype)
         import torch  # only where tensors came in
 
         return torch.sparse_csr_tensor(

@@ -56,16 +56,22 @@ class MarginLoss(FiniteSum):
         if isinstance(points, np.ndarray):
             points = np.ascontiguousarray(points)
             gathered = np.empty((min(step, count), batch, self.dimension), dtype=points.dtype)
+        if count <= step:
+            return self._of_chunk(features, points, draws, gathered)
         result = namespace(points).empty_like(points)
         for start in range(0, count, step):
             piece = slice(start, start + step)
-            at = points[piece]
-            held = rows(features, draws[piece], gathered)
-            slopes = self.slopes((held @ at[:, :, None])[..., 0]) / batch
-            result[piece] = (slopes[:, None, :] @ held)[:, 0]
-            if self.regularization:
-                result[piece] += self.regularization * at
+            result[piece] = self._of_chunk(features, points[piece], draws[piece], gathered)
         return result
+
+    def _of_chunk(self, features: Array, points: Array, draws: NDArray[np.int32], gathered: Array) -> Array:
+        """`gradients` of as many as are worked on at a time."""
+        held = rows(features, draws, gathered)
+        slopes = self.slopes((held @ points[:, :, None])[..., 0]) / draws.shape[1]
+        found = (slopes[:, None, :] @ held)[:, 0]
+        if self.regularization:
+            found = found + self.regularization * points
+        return found
 
     def loss(self, at: Array) -> Array:
         at = in_float64(at)
