@@ -116,9 +116,7 @@ def recursion(experiment: Experiment, seed: int, steps: int) -> Path:
     return Path(*(np.array(part) for part in zip(*cuts, strict=True)))
 
 
-def _overlap(
-    experiment: Experiment, method: OverlapSGP, gradients: _Gradients, descent: _Descent, steps: int
-) -> Path:
+def _overlap(experiment: Experiment, method: OverlapSGP, gradients: _Gradients, descent: _Descent, steps: int) -> Path:
     """Delayed push-sum: P splits into what stays, diag(P), and what leaves, which is added `delay` steps later."""
     values, weights = np.array(experiment.starts(), dtype=np.float64), np.ones(experiment.nodes)
     under_way: dict[int, tuple[Rows, Rows]] = {}
