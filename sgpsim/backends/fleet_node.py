@@ -69,6 +69,7 @@ class FleetNode(Node):
         self.moves_total: Any = None
         self.start_total: Any = None
         self.magnitude_of_moves: Any = None
+        self.nothing: Any = None
         self.since_look = 0
         self.before: Any = 0.0
         self.latest = -1
@@ -101,7 +102,7 @@ class FleetNode(Node):
         starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
         mass = Mass(self._placed(starts), self.rounds.ones())
         self.start_total = self._sum(mass.value)
-        self.magnitude_of_moves = self.moves_total = self.start_total * 0.0
+        self.magnitude_of_moves = self.moves_total = self.nothing = self.start_total * 0.0
         self.before = self._sum(abs(mass.value))
         self.monitor.total, self.monitor.total_weight = _numpy(self.start_total), float(mass.weight.sum())
         self.monitor.schedule = self.schedule if self.algorithm.uses_schedule else None
@@ -128,6 +129,8 @@ class FleetNode(Node):
         if isinstance(mass, KeptShare):
             mass = mass.made()
         self.pushed[step] = mass
+        if isinstance(mass.value, np.ndarray):
+            mass.value.flags.writeable = False
         self.latest = max(self.latest, step)
         if self.timed:
             messages = self.clock.scatter(step)
@@ -236,13 +239,13 @@ class FleetNode(Node):
         )
         self.moves_total = self.moves_total + moved
         self.moves.clear()
-        self.magnitude_of_moves = self.start_total * 0.0
+        self.magnitude_of_moves = self.nothing
         self.since_look = 0
 
     def _moved(self) -> tuple[Any, Any]:
         """The sum of the moves since the last look, and of their absolute values."""
         if not self.moves:
-            return self.start_total * 0.0, self.start_total * 0.0
+            return self.nothing, self.nothing
         if isinstance(self.moves[0], np.ndarray):
             stack = np.array(self.moves)
             return np.add.reduce(stack, axis=0), np.add.reduce(np.abs(stack), axis=0)
@@ -250,7 +253,7 @@ class FleetNode(Node):
 
     def _flight(self) -> tuple[Any, float]:
         """What all messages under way carry together: the sum of x, and of w."""
-        value, weight = self.start_total * 0.0, 0.0
+        value, weight = self.nothing, 0.0
         for messages in self.under_way.values():
             value, weight = value + messages[0], weight + messages[1]
         return value, weight

@@ -81,7 +81,7 @@ class Monitor:
         per_unit = rounds * ((degree + 4) * self.epsilon + (8 + self.nodes) * EPSILON)
         defect = held - (self.total + moved)
         tolerance = per_unit * magnitude + 1e-300
-        ratio = float(np.max(np.abs(defect) / tolerance, initial=0.0))
+        ratio = float((np.abs(defect) / tolerance).max(initial=0.0))
         weight_defect = held_weight - self.total_weight
         weight_ratio = abs(weight_defect) / (rounds * (degree + 12 + self.nodes) * EPSILON * self.nodes)
         self.worst = max(self.worst, ratio, weight_ratio)
@@ -96,7 +96,8 @@ class Monitor:
     def _recent(self, latest: int, rounds: int) -> Iterator[tuple[int, Round]]:
         """The last rounds begun, latest first, at most LOOKED_BACK."""
         if self.schedule is not None:
-            for number in range(latest, max(-1, latest - min(rounds, LOOKED_BACK)), -1):
+            most = min(rounds, LOOKED_BACK, self.schedule.period or LOOKED_BACK)
+            for number in range(latest, max(-1, latest - most), -1):
                 yield number, self.schedule.round(number)
 
     def _culprit(self, latest: int) -> str:
