@@ -36,8 +36,8 @@ class _Plan(NamedTuple):
     """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all
     nodes, one edge each if `single`.
 
-    Where all nodes send equally many messages, `occupancy` and `latency` hold all slots at once, (turns, nodes, 1), and
-    `order` takes (turn, sender) to edges; else they are None.
+    Where all nodes send equally many messages, `occupancy` (after a row of zeros) and `latency` hold all slots at once,
+    (turns, nodes, 1), and `order` takes (turn, sender) to edges; else they are None.
     """
 
     free: bool
@@ -54,7 +54,7 @@ class _Plan(NamedTuple):
     def by_edge(self, times: Times) -> Times:
         """(turns, nodes, seeds) as (messages, seeds), by receiver, then sender."""
         flat = times.reshape(self.messages, -1)
-        return flat if self.order is None else flat[self.order]
+        return flat if self.order is None else flat.take(self.order, axis=0)
 
 
 class FleetClock:
@@ -114,10 +114,9 @@ class FleetClock:
             self.departures = (arrivals, arrivals) if self.traced else None
             return plan.messages
         self._ports_held = True
-        port = np.maximum(self.now, self.port)
         if plan.occupancy is not None and plan.latency is not None:
-            turns = np.empty((len(plan.occupancy) + 1, *self.shape))
-            turns[0], turns[1:] = port, plan.occupancy
+            turns = plan.occupancy.repeat(self.shape[1], axis=2)
+            np.maximum(self.now, self.port, out=turns[0])
             np.add.accumulate(turns, axis=0, out=turns)  # one after the other, as the port does
             self.port = turns[-1]
             arrivals = turns[1:] + plan.latency
@@ -125,6 +124,7 @@ class FleetClock:
             if self.traced:
                 self.departures = plan.by_edge(turns[:-1]), plan.by_edge(turns[1:])
             return plan.messages
+        port = np.maximum(self.now, self.port)
         arrivals, begins, ends = (np.empty((plan.messages, self.shape[1])) for _ in range(3))
         for senders, occupancy, latency, edges in plan.slots:
             begin = port if senders is None else port[senders]
@@ -219,7 +219,7 @@ class FleetClock:
             None if len(receivers) == nodes else receivers,
             bool((counts <= 1).all()),
             len(edges),
-            np.stack([slot.occupancy for slot in slots]) if even else None,
+            np.stack([np.zeros_like(slots[0].occupancy), *(slot.occupancy for slot in slots)]) if even else None,
             np.stack([slot.latency for slot in slots]) if even else None,
             order,
         )
