@@ -28,6 +28,8 @@ from sgpsim.catalogue import implementations, is_specification
 from sgpsim.errors import SpecificationError, nearest
 
 TAG = "type"
+NOT_FINITE = ("inf", "-inf", "nan")
+"""How floats are written that JSON has no words for."""
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -70,7 +72,7 @@ def _is_tuple(kind: Any) -> bool:
 
 def _strict(found: Any, kind: Any) -> Any:
     """bool, int, float and str as they are; an int for a float; `inf`, `-inf` and `nan` as JSON has to write them."""
-    if kind is float and (isinstance(found, int) or found in ("inf", "-inf", "nan")) and not isinstance(found, bool):
+    if kind is float and (isinstance(found, int) or found in NOT_FINITE) and not isinstance(found, bool):
         return float(found)
     if isinstance(found, kind) and (kind is bool or not isinstance(found, bool)):
         return found
@@ -95,11 +97,14 @@ def _graph(found: Any, kind: Any) -> nx.Graph:
     if isinstance(found, nx.Graph):
         return found
     try:
-        return nx.node_link_graph(found, edges="edges")
+        graph = nx.node_link_graph(found, edges="edges")
     except Exception:  # whatever networkx stumbles over
         raise SpecificationError(
             f"{_told(found)} is no graph. Give node-link data, as networkx.node_link_data writes them."
         ) from None
+    for *_, attributes in (*graph.nodes(data=True), *graph.edges(data=True)):
+        attributes.update({name: float(value) for name, value in attributes.items() if value in NOT_FINITE})
+    return graph
 
 
 def imported(name: str) -> Any:

@@ -116,7 +116,7 @@ def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
             continue
         return schedule
     raise AssertionError(
-        f"{type(algorithm).__name__} refuses OnePeerExponential and BipartiteExponential; give check_algorithm a schedule"
+        f"{type(algorithm).__name__} refuses OnePeerExponential and BipartiteExponential; give a schedule"
     )
 
 
