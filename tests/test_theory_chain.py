@@ -67,7 +67,7 @@ def test_the_rotating_star_needs_all_but_one_of_its_rounds() -> None:
 
 
 def test_a_schedule_in_two_parts_has_no_window() -> None:
-    parts = np.kron(np.eye(2), np.full((2, 2), 0.5))
+    parts = np.asarray(np.kron(np.eye(2), np.full((2, 2), 0.5)), dtype=np.float64)
     chain = Chain.of_matrices(parts, 50)
     assert windows(chain) is None and positivity_time(chain, 50) is None and contraction(chain, 50) is None
 
@@ -83,9 +83,7 @@ def test_windows_that_need_several_rounds() -> None:
 
 @given(st.integers(3, 6), st.floats(0.2, 0.8), st.integers(0, 50), st.integers(1, 3), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_lemma_a_holds_for_random_digraphs_and_the_time_bound_too(
-    nodes: int, density: float, seed: int, period: int, late: bool
-) -> None:
+def test_lemma_a_holds_for_random_digraphs_and_the_time_bound_too(nodes: int, density: float, seed: int, period: int, late: bool) -> None:
     generator = np.random.default_rng(seed)
     arcs = generator.random((period, nodes, nodes)) < density
     arcs[:, np.arange(nodes), np.arange(nodes)] = True

@@ -101,9 +101,7 @@ def constants(smoothness: float, variance: float, heterogeneity: float, lowest: 
 def asked(steps: int, step_size: float, start: np.ndarray) -> Setting:
     """L = 2, sigma^2 = 3, zeta^2 = 5, F0 = 7 - 1, on one-peer graphs of 4 nodes: S1 = 1, S2 = 2."""
     bare = Setting.of("by hand", OnePeerExponential(4), steps)
-    return replace(
-        bare, constants=constants(2.0, 3.0, 5.0, 1.0), step_size=step_size, start=start, start_loss=7.0, sampling="replacement"
-    )
+    return replace(bare, constants=constants(2.0, 3.0, 5.0, 1.0), step_size=step_size, start=start, start_loss=7.0, sampling="replacement")
 
 
 def figures(gradient: float, deviation: float, steps: int) -> Moments:

@@ -75,9 +75,7 @@ def test_with_noise_the_mean_of_many_runs_agrees(delay: int) -> None:
 def test_complete_graph_is_plain_sgd_in_closed_form() -> None:
     """One node on f: E(x - x*)^2 contracts by (1 - gamma h)^2 and gains gamma^2 sigma^2 / n per step."""
     curvature, noise, steps = 0.8, 0.5, 60
-    shared = Quadratics(
-        np.full((NODES, 1, 1), curvature), CENTRES[:, :1], np.full((NODES, 1, 1), noise**2)
-    )
+    shared = Quadratics(np.full((NODES, 1, 1), curvature), CENTRES[:, :1], np.full((NODES, 1, 1), noise**2))
     asked = shared.setting("plain", Chain.of(Complete(NODES), steps), steps, STEP, np.zeros((NODES, 1)))
     found = exact_moments(asked, shared)
     ratio, gain = (1 - STEP * curvature) ** 2, STEP**2 * noise**2 / NODES

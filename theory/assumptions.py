@@ -45,7 +45,8 @@ def contracting(setting: Setting) -> Hypothesis:
     sentence = "every product of T rounds is positive"
     if found is None:
         return Hypothesis(sentence, "fails", f"none within {setting.steps} rounds")
-    return Hypothesis(sentence, "holds", f"T = {found.time}, eta = {found.least:.3g}, delta = {found.weight:.3g}")
+    drawn = "" if setting.chain.periodic else ", of the rounds as drawn"
+    return Hypothesis(sentence, "holds", f"T = {found.time}, eta = {found.least:.3g}, delta = {found.weight:.3g}{drawn}")
 
 
 def matrices(setting: Setting) -> list[Hypothesis]:

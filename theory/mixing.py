@@ -85,7 +85,7 @@ class Mixing:
 
 def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
     """Look at `schedule`. rounds: how many; by default enough for weights to settle, less where nothing repeats."""
-    count = rounds or _enough(schedule.size, schedule.period)
+    count = rounds or _enough(schedule)
     setting = Setting.of(title, schedule, count)
     chain, found = setting.chain, setting.windows
     asked = _asked(setting)
@@ -115,11 +115,15 @@ def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
     )
 
 
-def _enough(nodes: int, period: int | None) -> int:
-    """Rounds to look at: the work of a profile grows like their square where nothing repeats, and like nodes^3."""
+def _enough(schedule: Schedule) -> int:
+    """Rounds to look at: work grows like nodes^3, and like the rounds' square unless they repeat with weights that stay 1."""
+    nodes, period = schedule.size, schedule.period
     if period is None:
         return int(np.clip(math.sqrt(2e8 / nodes**3), 64, 256))
-    return max(int(np.clip(2e8 / nodes**3, 128, 1024)), 4 * period)
+    rows = [np.asarray(schedule.matrix(step).sum(axis=1)) for step in range(period)]
+    steady = float(np.abs(np.stack(rows) - 1).max()) <= assumptions.COLUMN_TOLERANCE
+    work, most = (1e9 / period, 4096) if steady else (2e8, 1024)
+    return max(int(np.clip(work / nodes**3, 128, most)), 4 * period)
 
 
 def _asked(setting: Setting) -> tuple[Assumption, ...]:

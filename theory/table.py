@@ -61,7 +61,9 @@ def all_cases(fast: bool = False) -> list[Case]:
     """The rows of the rooms `cases` and `controls`; without the slow ones if `fast`."""
     from theory import cases, controls  # here, so that reading a table's type loads no backend
 
-    return [case for case in (*cases.all_cases(), *controls.all_cases()) if not (fast and case.slow)]
+    written, wrong = cases.all_cases(), controls.all_cases()
+    found = [*written, *cases.unjudged([*written, *wrong]), *wrong]
+    return [case for case in found if not (fast and case.slow)]
 
 
 def judge(cases: list[Case], progress: Callable[[int, int, str], None] | None = None) -> list[Row]:

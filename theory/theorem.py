@@ -11,6 +11,7 @@ memory (never to be cited as the authors' words), `derived` for this project.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,4 +102,4 @@ class Theorem(ABC):
     @property
     def statement(self) -> str:
         """The claim in words and formulae: the class's own documentation."""
-        return (type(self).__doc__ or "").strip()
+        return inspect.getdoc(type(self)) or ""

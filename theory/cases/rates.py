@@ -97,4 +97,4 @@ def average_squared_gradient(job: Job, seeds: int) -> np.ndarray:
 
 def _sigmoid_over_steps() -> tuple[Setting, Sweep]:
     title = f"sigmoid loss, one-peer exponential, n = 8, {SEEDS} seeds"
-    return over_steps(sigmoid(8), OnePeerExponential(8), title, SEEDS, STEPS)
+    return over_steps(sigmoid(8), OnePeerExponential(8), title, SEEDS, (250, 500, 1000, 2000))

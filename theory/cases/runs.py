@@ -93,7 +93,7 @@ def events(nodes: int) -> Backend:
     return Simulated(Cluster(nodes), trace=False, keep_trajectory=True)
 
 
-@lru_cache(maxsize=4)  # paths are large
+@lru_cache(maxsize=2)  # paths are large
 def path(job: Job, backend: Backend | None = None) -> Path:
     """The job's path, on the array backend unless another is given."""
     return path_of((backend or fleet()), job.experiment())

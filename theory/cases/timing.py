@@ -67,7 +67,7 @@ def cases() -> list[Case]:
     paces, ring = (1.0, 2.0, 3.0, 4.0, 2.0, 1.0), DirectedRing(6)
     spread = (1.0, 1.3, 0.7, 2.0, 1.1, 0.9, 1.6, 1.2)
     return [
-        *(Case(BarrierTime(), partial(_barrier, nodes), Outcome.HOLDS) for nodes in (4, 16)),
+        *(Case(BarrierTime(), partial(barrier, nodes), Outcome.HOLDS) for nodes in (4, 16)),
         *(Case(DirectedRingTime(), partial(_ring, nodes), Outcome.HOLDS, slow=nodes > 4) for nodes in (4, 8)),
         *(Case(MaxPlusCycle(), partial(_cycle, ring, paces, delay, False), Outcome.HOLDS) for delay in (0.0, 2.0)),
         Case(MaxPlusCycle(), partial(_cycle, ring, paces, 2.0, True), Outcome.HOLDS),
@@ -78,7 +78,7 @@ def cases() -> list[Case]:
     ]
 
 
-def _barrier(nodes: int) -> tuple[Setting, Durations]:
+def barrier(nodes: int) -> tuple[Setting, Durations]:
     clocks = _clocks(AllReduceSGD(), DirectedRing(nodes), 400, SEEDS)
     setting = Setting.of(f"AllReduce, Exp(1) compute, n = {nodes}", DirectedRing(nodes), 400)
     timing = Timing("exponential", (1.0,) * nodes)
