@@ -19,7 +19,7 @@ class OnePeerAveraging(Theorem):
     name = "one-peer exact averaging"
     kind = "pathwise"
     provenance = "recalled"
-    source = "Ying et al. 2021, one-peer exponential graphs (recalled; the factorization above proves it)"
+    source = "Ying et al. 2021, one-peer exponential graphs (recalled); the factorization proves it"
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:

@@ -22,7 +22,7 @@ class StaticExponentialGap(Theorem):
     name = "static exponential gap"
     kind = "pathwise"
     provenance = "recalled"
-    source = "Ying et al. 2021, spectral gap of the static exponential graph (recalled; checked numerically for n = 4..128)"
+    source = "Ying et al. 2021, static exponential graph (recalled); checked for every n from 4 to 65"
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
