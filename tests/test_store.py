@@ -1,0 +1,248 @@
+"""The store: folders are whole or not there, found again by content, and damage is told by the file's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from random_experiments import experiments
+
+from sgpsim import store as store_module
+from sgpsim.algorithms.overlap_sgp import OverlapSGP
+from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends.backend import Backend
+from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.vectorized import Vectorized
+from sgpsim.budget import Steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.measured_times import MeasuredTimes
+from sgpsim.descents.sgd import SGD
+from sgpsim.errors import MassLeak, SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.keys import key
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.run import Run
+from sgpsim.schedules.matrix_file import MatrixFile
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.store import Store, load
+
+NODES = 4
+
+
+def experiment(count: int = 6, **changed: object) -> Experiment:
+    given: dict[str, object] = {"seeds": (0, 1), **changed}
+    return Experiment(SGP(SGD()), Quadratic(NODES, 3), OnePeerExponential(NODES), Steps(count), **given)  # pyright: ignore[reportArgumentType]
+
+
+def simulated(**changed: object) -> Simulated:
+    return Simulated(Cluster(NODES, ExponentialTime(1.0)), **changed)  # pyright: ignore[reportArgumentType]
+
+
+def assert_same(one: Run, other: Run) -> None:
+    assert one.experiment == other.experiment
+    assert (one.backend, one.outcome, one.remarks, one.statistics) == (
+        other.backend,
+        other.outcome,
+        other.remarks,
+        other.statistics,
+    )
+    assert one.metrics.equals(other.metrics) and one.metrics.schema == other.metrics.schema
+    for part, again in zip(one.final, other.final, strict=True):
+        assert part.dtype == again.dtype and np.array_equal(part, again, equal_nan=True)
+    assert (one.trace is None) == (other.trace is None)
+    if one.trace is not None and other.trace is not None:
+        assert one.trace.spans.equals(other.trace.spans) and one.trace.messages.equals(other.trace.messages)
+        assert one.trace.messages.schema == other.trace.messages.schema
+    assert (one.trajectory is None) == (other.trajectory is None)
+    if one.trajectory is not None and other.trajectory is not None:
+        assert all(np.array_equal(part, again) for part, again in zip(one.trajectory, other.trajectory, strict=True))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given_experiment=experiments())
+def test_a_run_comes_back_as_it_was(tmp_path: Path, given_experiment: Experiment) -> None:
+    cluster = Cluster(given_experiment.nodes, ExponentialTime(1.0))
+    for backend in (Simulated(cluster, keep_trajectory=True), Vectorized(cluster), Vectorized(None, trace=True)):
+        run = backend.run(given_experiment)
+        folder = Store(tmp_path).save("any", run, backend)
+        assert_same(run, load(folder))
+
+
+def test_the_second_time_nothing_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, backend = Store(tmp_path / "deep" / "runs"), simulated()
+    run, folder, old = shelf.run("first", experiment(), backend)
+    assert not old and folder.name == f"first-{key(experiment(), backend)[:12]}"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "experiment.json", "final.npz", "metrics.parquet", "provenance.json", "trace.parquet",
+    ]  # fmt: skip
+    monkeypatch.setattr(Simulated, "run", lambda *_: pytest.fail("computed again"))
+    again, place, old = shelf.run("another name", experiment(), backend)
+    assert old and place == folder
+    assert_same(run, again)
+    assert [path.name for path in shelf.folder.iterdir()] == [folder.name]  # nothing half-written is left
+
+
+def test_what_changes_numbers_changes_the_key_and_what_does_not_does_not() -> None:
+    cluster = Cluster(NODES, ExponentialTime(1.0))
+    keys = [
+        key(experiment(), simulated()),
+        key(experiment(7), simulated()),
+        key(experiment(seeds=(0,)), simulated()),
+        key(experiment(dtype="float32"), simulated()),
+        key(experiment(message_bytes=10.0), simulated()),
+        key(experiment(), simulated(monitor="off")),
+        key(experiment(), Vectorized(cluster)),
+        key(experiment(), Simulated(Cluster(NODES, ExponentialTime(2.0)))),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == key(experiment(), simulated()) == key(experiment(seeds=[0, 1]), simulated())
+
+
+def test_the_key_counts_versions_and_the_source_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sgpsim import keys
+
+    before = key(experiment(), simulated())
+    monkeypatch.setattr(keys, "source_digest", lambda: "another")
+    assert key(experiment(), simulated()) != before
+
+
+def test_files_count_by_content_and_travel_with_the_run(tmp_path: Path) -> None:
+    uniform = np.full((NODES, NODES), 1 / NODES)
+    np.save(tmp_path / "p.npy", uniform)
+    (tmp_path / "times.csv").write_text("seconds\n0.5\n1.5\n")
+    (tmp_path / "elsewhere").mkdir()
+    np.save(tmp_path / "elsewhere" / "q.npy", uniform)
+
+    def task(path: Path) -> tuple[Experiment, Backend]:
+        cluster = Cluster(NODES, MeasuredTimes(str(tmp_path / "times.csv")))
+        return Experiment(SGP(), Quadratic(NODES, 3), MatrixFile(str(path)), Steps(3)), Simulated(cluster)
+
+    first = task(tmp_path / "p.npy")
+    assert key(*first) == key(*task(tmp_path / "elsewhere" / "q.npy"))
+    run, folder, _ = Store(tmp_path / "runs").run("own", *first)
+    assert len(list((folder / "inputs").iterdir())) == 2
+    np.save(tmp_path / "p.npy", np.eye(NODES))
+    (tmp_path / "times.csv").unlink()
+    moved = folder.rename(tmp_path / "moved")
+    again = load(moved)
+    assert again.metrics.equals(run.metrics)
+    assert (again.experiment.schedule.matrix(0).toarray() == uniform).all()
+
+
+def test_a_killed_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = simulated().run(experiment())
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module.os, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).save("cut", run, simulated())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_finish_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+    run = simulated().run(experiment())
+    folders = [Store(tmp_path).save("same", run, simulated()) for _ in range(2)]
+    assert folders[0] == folders[1] and len(list(tmp_path.iterdir())) == 1
+    load(folders[0])
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(Simulated, "run", lambda *_: pytest.fail("computed"))
+    with pytest.raises(SpecificationError, match=r"nothing can be written to .*file/runs.*Give a folder"):
+        Store(tmp_path / "file" / "runs").run("any", experiment(), simulated())
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment.json", "metrics.parquet", "trace.parquet", "final.npz", "provenance.json"]
+)
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
+def test_damage_is_told_by_the_name_of_the_file(tmp_path: Path, name: str, damage: str) -> None:
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
+    file = folder / name
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    elif damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif name == "provenance.json":
+        file.write_text(json.dumps({**json.loads(content), "files": {}}))
+    else:
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(SpecificationError) as caught:
+        load(folder)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+    assert "run" in str(caught.value)
+
+
+def test_no_run_folder_and_another_format(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match=r"provenance.json' is missing"):
+        load(tmp_path)
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
+    content = json.loads((folder / "experiment.json").read_text())
+    (folder / "experiment.json").write_text(json.dumps({**content, "format": 99}))
+    told = json.loads((folder / "provenance.json").read_text())
+    told["files"]["experiment.json"] = hashlib.sha256((folder / "experiment.json").read_bytes()).hexdigest()
+    (folder / "provenance.json").write_text(json.dumps(told))
+    with pytest.raises(SpecificationError, match="format 99"):
+        load(folder)
+
+
+def test_a_leak_is_saved_before_it_is_raised(tmp_path: Path) -> None:
+    backend = simulated(drop=(0, 1, 0))
+    with pytest.raises(MassLeak) as caught:
+        Store(tmp_path).run("leak", experiment(), backend)
+    found = load(caught.value.folder)  # pyright: ignore[reportAttributeAccessIssue]
+    assert found.outcome == "leaked" and found.remarks[0] in str(caught.value)
+
+
+def test_one_seed_gives_identical_files_in_two_processes(tmp_path: Path) -> None:
+    names = "Cluster, Experiment, OnePeerExponential, OverlapSGP, Quadratic, Simulated, Steps, Store"
+    program = (
+        f"import sys; from pathlib import Path; from sgpsim import {names}\n"
+        "from sgpsim.clusters.distributions import ExponentialTime\n"
+        "experiment = Experiment(OverlapSGP(delay=2), Quadratic(4, 3), OnePeerExponential(4), Steps(9), (0, 1))\n"
+        "print(Store(Path(sys.argv[1])).run('x', experiment, Simulated(Cluster(4, ExponentialTime(1.0))))[1])"
+    )
+    folders: list[Path] = []
+    for number in range(2):
+        told = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / str(number))], capture_output=True, text=True, check=True
+        )
+        folders.append(Path(told.stdout.strip()))
+    assert folders[0].name == folders[1].name
+    for name in ("experiment.json", "metrics.parquet", "trace.parquet", "final.npz"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+    run = load(folders[0])
+    assert isinstance(run.experiment.algorithm, OverlapSGP) and run.metrics["seed"].unique().sort().to_list() == [0, 1]
+
+
+def test_the_tables_are_plain_parquet(tmp_path: Path) -> None:
+    run, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
+    assert pl.read_parquet(folder / "metrics.parquet").columns == [
+        "seed",
+        "cut",
+        "step",
+        "node",
+        "time",
+        "metric",
+        "value",
+    ]
+    trace = pl.read_parquet(folder / "trace.parquet")
+    assert run.trace is not None
+    assert dict(trace.group_by("kind").len().iter_rows()) == {
+        "span": len(run.trace.spans),
+        "message": len(run.trace.messages),
+    }
