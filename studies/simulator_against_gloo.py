@@ -143,8 +143,8 @@ class SimulatorAgainstGloo(Study):
             for row in told.iter_rows(named=True)
         )
         return (
-            f"The numbers of {', '.join(exact) or 'no method'} are equal to the bit on four gloo processes and in the simulation{others}, and the"
-            f" simulated times, with compute times measured on the AllReduce run and message times on the SGP run, are: {times}."
+            f"The numbers of {', '.join(exact) or 'no method'} are equal to the bit on four gloo processes and in the simulation{others},"
+            f" and the simulated times, with compute times measured on the AllReduce run and message times on the SGP run, are: {times}."
         )
 
     def tables(self, data: pl.DataFrame) -> Sequence[Table]:
@@ -215,7 +215,7 @@ def _ratios(axis: Axes, told: pl.DataFrame) -> None:
     axis.set_xlim(-reach, reach)
     axis.set_ylim(len(told) - 0.5, -0.5)
     axis.set_yticks(range(len(told)), told["algorithm"].to_list())
-    axis.set_xlabel("error of the simulated time (%)")
+    axis.set_xlabel("error of simulated time (%)")
 
 
 def _timeline(axis: Axes, spans: pl.DataFrame, until: float) -> None:
