@@ -136,7 +136,7 @@ def test_writing_and_reading_gives_an_equal_value_and_the_same_text(data: st.Dat
         assert from_json(to_json(backend), Backend) == backend  # pyright: ignore[reportAbstractUsage]
 
 
-@pytest.mark.parametrize("schedule", [*examples(5), *examples(8)], ids=repr)
+@pytest.mark.parametrize("schedule", [*examples(5), *examples(8)], ids=lambda schedule: f"{type(schedule).__name__}-{schedule.size}")
 def test_every_schedule_survives(schedule: Schedule) -> None:
     again = from_json(to_json(schedule), Schedule)  # pyright: ignore[reportAbstractUsage]
     assert again == schedule

@@ -49,6 +49,11 @@ def ours(kind: type) -> list[type]:
     ]
 
 
+def _named(schedule: Schedule) -> str:
+    """A name that is the same in every process: reprs of graphs hold addresses."""
+    return f"{type(schedule).__name__}-{schedule.size}"
+
+
 VARIANTS: list[Algorithm] = [
     *(kind() for kind in ours(Algorithm)),
     SGP(Momentum()),
@@ -65,7 +70,7 @@ def test_algorithms_obey_their_laws(algorithm: Algorithm) -> None:
     check_algorithm(algorithm)
 
 
-@pytest.mark.parametrize("schedule", [*examples(6), *examples(8)], ids=repr)
+@pytest.mark.parametrize("schedule", [*examples(6), *examples(8)], ids=_named)
 def test_every_node_stays_at_one_on_every_schedule(schedule: Schedule) -> None:
     if not schedule.checked:
         pytest.skip("a control that is made to lose mass")
@@ -90,7 +95,7 @@ def test_weights_that_differ_from_one(algorithm: Algorithm) -> None:
     check_ones(algorithm, RandomPeer(5))
 
 
-@pytest.mark.parametrize("schedule", [*examples(5), *examples(8)], ids=repr)
+@pytest.mark.parametrize("schedule", [*examples(5), *examples(8)], ids=_named)
 def test_schedules_obey_their_laws(schedule: Schedule) -> None:
     check_schedule(schedule)
 
