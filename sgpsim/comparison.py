@@ -64,13 +64,14 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric
     there."""
     table = time_to_target(runs, loss, metric)
     finite = [value for name in ("seconds", "high") for value in table[name] if np.isfinite(value)]
-    scale, label = scaled_label("time", max(finite, default=1.0))
+    most = max(finite, default=0.0) or 1.0
+    scale, label = scaled_label("time", most)
     for row, (told, run) in enumerate(zip(table.iter_rows(named=True), runs.values(), strict=True)):
         colour = COLOURS[row % len(COLOURS)]
         times = _reached(run, loss, metric)["time"] / scale
         if np.isfinite(told["seconds"]):
             axes.barh(row, told["seconds"] / scale, height=0.6, color=colour, alpha=0.55, linewidth=0)
-            high = told["high"] if np.isfinite(told["high"]) else max(finite)
+            high = told["high"] if np.isfinite(told["high"]) else most
             if told["seeds"] > 1:
                 axes.plot(
                     [told["low"] / scale, high / scale],
@@ -92,7 +93,7 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric
         axes.text(max([end, *dots.tolist()]), row, text, va="center", fontsize=7)
     axes.set_yticks(range(len(table)), table["run"].to_list())
     axes.set_ylim(len(table) - 0.5, -0.5)
-    axes.set_xlim(0, max(finite, default=1.0) / scale * 1.3)
+    axes.set_xlim(0, 1.3 * most / scale)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(f"{label.replace('time', f'time to {metric} {loss:g}')}")
 

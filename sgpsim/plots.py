@@ -33,6 +33,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 """Lines differ in both, so that they are told apart in grey too."""
 
+DIVERGING = 1e4
+"""How many times its first value a curve may reach before it is cut off."""
+
 STYLE: dict[str, Any] = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
@@ -117,6 +120,11 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
             axes.fill_between(at, table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
     values = np.concatenate([table["value"].to_numpy() for table in tables.values()] or [np.zeros(0)])
     values = values[np.isfinite(values)]
+    begun = max((table["value"][0] for table in tables.values() if len(table)), default=0.0)
+    if (
+        len(values) and values.min() > 0 and values.max() > DIVERGING * begun > 0
+    ):  # what diverges leaves the picture at the top
+        axes.set_ylim(values.min() / 2, DIVERGING * begun)
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
         if values.max() < 300 * values.min():  # too few powers of ten to read the axis by

@@ -24,10 +24,10 @@ def concise(value: Any) -> str:
     """A specification in one line: its class and the fields that differ from their defaults."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         told: list[str] = []
-        for field in dataclasses.fields(value):
+        for number, field in enumerate(field for field in dataclasses.fields(value) if field.init):
             inside = getattr(value, field.name)
-            if field.init and not _same(inside, field.default):
-                told.append(f"{field.name}={concise(inside)}")
+            if not _same(inside, field.default):
+                told.append(concise(inside) if number == 0 else f"{field.name}={concise(inside)}")
         return f"{type(value).__name__}({', '.join(told)})"
     if isinstance(value, np.ndarray):
         return f"array{value.shape}"

@@ -235,7 +235,7 @@ def test_files_are_png_and_pdf_and_the_same_each_time(tmp_path: Path, runs: dict
 def test_specifications_in_a_line_leave_defaults_out() -> None:
     assert concise(SGP()) == "SGP()"
     assert concise(OverlapSGP(SGD(), delay=3)) == "OverlapSGP(delay=3)"
-    assert concise(Quadratic(NODES, 3, noise=0.5)) == "Quadratic(nodes=4, dimension=3, noise=0.5)"
+    assert concise(Quadratic(NODES, 3, noise=0.5)) == "Quadratic(4, dimension=3, noise=0.5)"
     assert (seconds_told(0.02), seconds_told(9e3), seconds_told(math.inf)) == ("20 ms", "2.5 h", "never")
     assert (bytes_told(102.2e6), bytes_told(12.0), bytes_told(math.inf)) == ("102.2 MB", "12 bytes", "never")
 
@@ -247,7 +247,7 @@ def test_labels_tell_runs_apart_and_are_short(runs: dict[str, Run]) -> None:
     assert list(labels(same)) == ["one", "two"]
     changed = dataclasses.replace(runs["SGP"].experiment, budget=Steps(3))
     longer = {"one": runs["SGP"], "two": dataclasses.replace(runs["SGP"], experiment=changed)}
-    assert list(labels(longer)) == ["Steps(count=12)", "Steps(count=3)"]
+    assert list(labels(longer)) == ["Steps(12)", "Steps(3)"]
 
 
 def test_tables_hold_the_last_measurement(runs: dict[str, Run]) -> None:

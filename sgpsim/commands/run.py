@@ -36,7 +36,8 @@ def main(
     found = read(file, overrides)
     chosen, reason = found.backend(backend or "")
     if os.environ.get("RANK", "0") != "0":  # one of several processes: the first one tells and keeps the run
-        chosen.run(found.experiment)
+        if Store(out).find(found.experiment, chosen) is None:  # else the first one takes the run from there
+            chosen.run(found.experiment)
         return 0
     print(reason)
     with bar(found.name) as progress:
