@@ -346,12 +346,21 @@ def test_bad_output_folder_is_said_first(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_demonstration_needs_no_torch_and_can_be_repeated(tmp_path: Path) -> None:
-    program = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path\n"
-        "from studies.demo import demo\n"
-        "raise SystemExit(demo(Path(sys.argv[1])))"
-    )
+    program = """
+import sys
+from pathlib import Path
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+
+sys.meta_path.insert(0, NoTorch())
+from studies.demo import demo
+code = demo(Path(sys.argv[1]))
+assert "torch" not in sys.modules
+raise SystemExit(code)
+"""
     for _ in range(2):
         ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=280)
         assert ended.returncode == 0, ended.stderr
