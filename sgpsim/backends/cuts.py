@@ -67,7 +67,7 @@ class StepCuts:
         return cut
 
     def under_way(self, step: int, value: Any, weight: float) -> None:
-        """Mass that a node sent (or, negated, took in) between its reports of `step` - 1 and `step`."""
+        """Mass that a node sent, less what it took in, between its reports of `step` - 1 and `step`."""
         cut = self.open.get(step) or self._opened(step)
         cut.flight = cut.flight + value
         cut.flight_weight += weight
@@ -211,8 +211,6 @@ class TimeCuts:
         self.weights: NDArray[np.float64] = np.zeros(nodes)
         self.flight: Any = np.zeros(dimension)
         self.flight_weight = 0.0
-        self.untold: NDArray[np.float64] = np.zeros((nodes, dimension))
-        self.untold_weights = [0.0] * nodes
         self.moved: Any = np.zeros(dimension)
         self.moved_since: Any = np.zeros(dimension)
         self.before: Any = 0.0
@@ -232,18 +230,11 @@ class TimeCuts:
             self.monitor.total_weight = float(self.weights.sum())
             self.look(now)
 
-    def hold(self, rank: int, mass: Mass) -> None:
-        """Node `rank` holds `mass` now."""
+    def hold(self, rank: int, mass: Mass, sent: Any, sent_weight: float) -> None:
+        """Node `rank` holds `mass` now, and since it told so last it sent `sent` more than it took in."""
         self.values[rank], self.weights[rank] = mass
-        self.flight += self.untold[rank]
-        self.flight_weight += self.untold_weights[rank]
-        self.untold[rank] = self.untold_weights[rank] = 0.0
-        self.changes += 1
-
-    def under_way(self, rank: int, value: Any, weight: float) -> None:
-        """Mass that node `rank` sent (or, negated, took in) now."""
-        self.untold[rank] += value
-        self.untold_weights[rank] += weight
+        self.flight = self.flight + sent
+        self.flight_weight += sent_weight
         self.changes += 1
 
     def moved_by(self, move: Any, now: float) -> bool:

@@ -39,7 +39,9 @@ class SimulatedNode(Node):
         self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)
         self._port = 0.0
         self.step = 0
-        self._next_report = 1
+        self._tracked = simulation.time_cuts is not None or simulation.algorithm.leaves_in_flight
+        self._flight: Any = 0.0  # what went under way, less what came in, since the last report
+        self._flight_weight = 0.0
         self._bytes = 0.0
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
         self._awaited: tuple[int, int, simpy.Event] | None = None
@@ -94,6 +96,7 @@ class SimulatedNode(Node):
     def scatter(self, step: int, mass: Mass) -> Mass:
         simulation = self._simulation
         value, weight = mass
+        value.flags.writeable = False  # as on a fleet, where this very array is what arrives
         rank, size, trace = self.rank, simulation.message_size, simulation.trace
         now = self._environment.now
         port = now if now > self._port else self._port
@@ -232,11 +235,9 @@ class SimulatedNode(Node):
                 )
 
     def _under_way(self, value: Any, weight: float, sign: float) -> None:
-        simulation = self._simulation
-        if simulation.time_cuts is not None:
-            simulation.time_cuts.under_way(self.rank, value * sign, weight * sign)
-        if simulation.step_cuts is not None and simulation.step_cuts.flying:
-            simulation.step_cuts.under_way(self._next_report, value * sign, weight * sign)
+        if self._tracked:
+            self._flight = self._flight + np.multiply(value, sign, dtype=np.float64)
+            self._flight_weight += weight * sign
 
     # -- the rest --
     # ----------------
@@ -259,16 +260,21 @@ class SimulatedNode(Node):
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         simulation, now = self._simulation, self._environment.now
-        self.held, self.now, self._next_report = mass, now, step + 1
+        self.held, self.now = mass, now
+        flight, flight_weight = self._flight, self._flight_weight
+        if self._tracked:
+            self._flight = self._flight_weight = 0.0
         size, self._bytes = self._bytes, 0.0
         if simulation.time_cuts is not None:
             cuts = simulation.time_cuts
             cuts.sent_bytes += size
-            cuts.hold(self.rank, mass)
+            cuts.hold(self.rank, mass, flight, flight_weight)
             if move is not None and cuts.moved_by(move, now):
                 cuts.look(now)
                 simulation.tick(True)
         if simulation.step_cuts is not None:
+            if self._tracked:
+                simulation.step_cuts.under_way(step, flight, flight_weight)
             completed = simulation.step_cuts.report(self.rank, step, mass, move, now, size)
             if completed and simulation.time_cuts is None:
                 simulation.tick(True)
@@ -289,6 +295,8 @@ class SimulatedNode(Node):
         self._port = begin if farewell else begin + occupancy
         arrival = self._port + latency
         if not farewell:
+            if mass.value.base is not None:  # a view could be changed through what it looks at
+                mass = Mass(mass.value.copy(), mass.weight)
             mass.value.flags.writeable = False
             self._bytes += simulation.message_size
             self._under_way(mass.value, mass.weight, 1.0)
