@@ -38,5 +38,6 @@ def test_files_named_exist(path: str) -> None:
 
 @pytest.mark.parametrize("line", re.findall(r"^sgpsim (\w+)", TEXT, flags=re.MULTILINE))
 def test_commands_named_exist(line: str) -> None:
-    told = subprocess.run([sys.executable, "-m", "sgpsim", line, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-m", "sgpsim", line, "--help"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert told.returncode == 0, told.stderr
