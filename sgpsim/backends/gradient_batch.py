@@ -29,12 +29,19 @@ class GradientBatch:
         self.points: NDArray[Any] = np.zeros((experiment.nodes, objective.dimension), experiment.dtype)
         self.draws: list[Any] = [None] * experiment.nodes
         self.pending: list[int] = []
+        self.busy = [False] * experiment.nodes
         self.results: list[Any] = [None] * experiment.nodes
         self.everyone = np.arange(experiment.nodes)
         self.batches = self.evaluated = 0
 
     def submit(self, rank: int, at: NDArray[Any]) -> None:
-        """Node `rank` begins a gradient at `at`, with its next draw."""
+        """Node `rank` begins a gradient at `at`, with its next draw. RuntimeError where it has one in flight."""
+        if self.busy[rank]:
+            raise RuntimeError(
+                f"node {rank} begins a gradient while another is in flight; a machine computes one at a time."
+                " Await the first one."
+            )
+        self.busy[rank] = True
         self.points[rank] = at
         self.draws[rank] = self.readers[rank].take()
         self.results[rank] = None
@@ -44,9 +51,14 @@ class GradientBatch:
 
     def result(self, rank: int) -> NDArray[Any]:
         """The gradient that node `rank` began last."""
+        self.busy[rank] = False
         if self.results[rank] is None:
             self._evaluate()
         return self.results[rank]
+
+    def release(self) -> None:
+        """Let go of blocks and draws, which are large where many seeds follow one another."""
+        self.readers, self.draws = [], []
 
     def _evaluate(self) -> None:
         pending = self.pending

@@ -210,6 +210,7 @@ class Simulation:
         finally:
             if collecting:
                 gc.enable()
+            self.batch.release()
         if self.outcome == "finished":
             if self.step_cuts is not None and self.time_cuts is None:
                 self.step_cuts.measure_last()
