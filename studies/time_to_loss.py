@@ -222,10 +222,12 @@ class TimeToLoss(Study):
             told = f"{firsts['even']} on both splits" if same else ", ".join(f"{firsts[split]} on the {split} split" for split in SPLITS)
             parts.append(f"{words} {told}")
         places = ", ".join(f"{_cell(data, 'even', network, 'none', 'AllReduce')['place']} on {name}" for network, name in NETWORKS.items())
+        firsts = data.filter(pl.col("place") == 1)["algorithm"].unique()
+        verdict = "No method is first everywhere" if len(firsts) > 1 else f"{firsts[0]} is first everywhere"
         return (
-            f"No ranking holds everywhere: on {' / '.join(NETWORKS.values())}, the first of {nodes} nodes' methods at min f + {excess:g} is"
-            f" {'; '.join(parts)} ('or', 'close': not settled by {seeds} paired seeds); the first changes with the network"
-            f" {where_first_changes(data, 'network')}, with stragglers {where_first_changes(data, 'stragglers')}, with the split"
+            f"{verdict}: on {' / '.join(NETWORKS.values())} (fitted: efficiency of the all-reduce), the first of {nodes} nodes' methods at"
+            f" min f + {excess:g} is {'; '.join(parts)} ('or', 'close': not settled by {seeds} paired seeds); the first changes with the"
+            f" network {where_first_changes(data, 'network')}, with stragglers {where_first_changes(data, 'stragglers')}, with the split"
             f" {where_first_changes(data, 'split')}, and AllReduce's place (even split, nobody slow) is {places}."
         )
 
