@@ -4,8 +4,8 @@ The rule: the processes are made unequal by sleeping as long as a cluster with s
 equally long under every method. The simulated cluster is calibrated on two runs only: how long gradients really took on the AllReduce run
 (replayed node by node, sleeps, arithmetic and the machine's own delays included), and the median time of a message on the SGP run. All
 other times are predicted. Messages carry what the numerics need, 5 kB; an all-reduce adds in gloo's order, so its numbers are equal to
-rounding, all others to the bit. Where other work
-keeps the machine's cores busy, real times grow by waits for a core that the simulated cluster does not contain.
+rounding, all others to the bit. Where other work keeps the machine's cores busy, real times grow by waits for a core that the simulated
+cluster does not contain.
 """
 
 from __future__ import annotations
