@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import studies
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import NodeFailure, SpecificationError, nearest
 from studies import study
 from studies.study import Study
 
@@ -93,7 +93,7 @@ def answered(asked: Study, fast: bool, out: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0, 2 for bad input, or that of the benchmark."""
+    """Exit code: 0, 2 for bad input, 4 where a real process failed, or that of the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m studies", description="Questions about stochastic gradient push, answered by figures.")
     parser.add_argument("name", nargs="?", help="which study; see --list")
     parser.add_argument("--list", action="store_true", help="tell all studies and their questions")
@@ -117,6 +117,9 @@ def main(arguments: Sequence[str]) -> int:
     except SpecificationError as error:
         print(f"studies: {error}", file=sys.stderr)
         return 2
+    except NodeFailure as error:
+        print(f"studies: {error}", file=sys.stderr)
+        return 4
     return 0
 
 
