@@ -222,13 +222,16 @@ class TimeCuts:
         self.every = experiment.measure_every * nodes
         monitor.schedule = experiment.schedule if experiment.algorithm.uses_schedule else None
 
-    def begin(self, rank: int, mass: Mass, now: float) -> None:
+    def begin(self, rank: int, mass: Mass, now: float) -> bool:
+        """What node `rank` starts with; True where it is the last to say so."""
         self.values[rank], self.weights[rank] = mass
         self.begun += 1
-        if self.begun == len(self.values):
+        complete = self.begun == len(self.values)
+        if complete:
             self.start_total = self.monitor.total = wide_sum(self.values)
             self.monitor.total_weight = float(self.weights.sum())
             self.look(now)
+        return complete
 
     def hold(self, rank: int, mass: Mass, sent: Any, sent_weight: float) -> None:
         """Node `rank` holds `mass` now, and since it told so last it sent `sent` more than it took in."""

@@ -17,6 +17,7 @@ from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
 from sgpsim.backends.monitor import Monitor
+from sgpsim.backends.stopping import require_progress
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
@@ -86,17 +87,18 @@ class FleetNode(Node):
     def steps(self) -> Iterator[int]:
         most, step = most_steps(self.experiment.budget, self.size), 0
         while most is None or step < most:
+            if self.target is not None and self.measurements.last_loss <= self.target:
+                self.reached_at, self.target = float(self.clock.now.max()), None
+                if not self.timed:
+                    return  # without machines all nodes are at the same step
             if min(self.limit, self.reached_at) < float("inf"):
                 first = float(self.clock.now.min())
+                require_progress(self.experiment.budget, step, float(self.clock.now.max()))
                 if first >= self.limit or first > self.reached_at:
                     return
             self.step = step
             yield step
             step += 1
-            if self.target is not None and self.measurements.last_loss <= self.target:
-                self.reached_at, self.target = float(self.clock.now.max()), None
-                if not self.timed:
-                    return  # without machines all nodes are at the same step
 
     def begin(self) -> Mass:
         starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))

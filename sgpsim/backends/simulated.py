@@ -128,7 +128,7 @@ class Simulation:
         self._plans: dict[int, list[Any]] = {}
         self._wires: dict[tuple[int, int], Any] = {}
         self._meeting: list[Any] = [None] * self.size
-        self._met = 0
+        self.met: set[int] = set()
         self._meeting_over: simpy.Event | None = None
         self.collective_bytes = 2 * (self.size - 1) / self.size * self.message_size
         self.outcome: Outcome = "finished"
@@ -170,11 +170,11 @@ class Simulation:
             self._meeting_over = self.environment.event()
         over = self._meeting_over
         self._meeting[rank] = value
-        self._met += 1
-        if self._met == self.size:
+        self.met.add(rank)
+        if len(self.met) == self.size:
             mean = ordered_mean(np.stack(self._meeting))
             mean.flags.writeable = False
-            self._met, self._meeting_over = 0, None
+            self.met, self._meeting_over = set(), None
             self._meeting = [None] * self.size
             now = self.environment.now
             wake_at(self.environment, over, now + self.collective, (mean, now))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sgpsim.backends.simulated import Simulation
 
 FAREWELL = Mass(None, 0.0)
+MEETING = "the collective mean"
 
 
 class SimulatedNode(Node):
@@ -67,10 +68,12 @@ class SimulatedNode(Node):
     def begin(self) -> Mass:
         mass = Mass(self._simulation.starts[self.rank].copy(), 1.0)
         simulation = self._simulation
+        complete = False
         if simulation.time_cuts is not None:
-            simulation.time_cuts.begin(self.rank, mass, 0.0)
+            complete = simulation.time_cuts.begin(self.rank, mass, 0.0)
         if simulation.step_cuts is not None:
-            simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0)
+            complete = simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0) or complete
+        simulation.tick(complete)
         return mass
 
     @types.coroutine
@@ -247,7 +250,7 @@ class SimulatedNode(Node):
         simulation, environment = self._simulation, self._environment
         begin = environment.now
         over = simulation.meet(self.rank, value)
-        self._waits[over] = ("the collective mean", tuple(rank for rank in range(self.size) if rank != self.rank))
+        self._waits[over] = (MEETING, tuple(rank for rank in range(self.size) if rank != self.rank))
         found, start = yield over
         del self._waits[over]
         self._bytes += simulation.collective_bytes
@@ -378,5 +381,7 @@ class SimulatedNode(Node):
                 step = int(what.rsplit(" ", 1)[1])
                 there = self._rounds.get(step, {})
                 return what, tuple(peer for peer in peers if peer not in there)
+            if what == MEETING:
+                return what, tuple(peer for peer in peers if peer not in self._simulation.met)
             return what, peers
         return None

@@ -9,6 +9,19 @@ instant came first.) Nodes that do not run in step stop each for itself, and cou
 from __future__ import annotations
 
 from sgpsim.budget import Budget, Gradients, Seconds, Steps, TargetLoss, most_steps
+from sgpsim.errors import SpecificationError
+
+PATIENCE = 1000
+"""Steps without any time passing after which a limit in seconds is held to be out of reach."""
+
+
+def require_progress(budget: Budget, step: int, now: float) -> None:
+    """Raise SpecificationError where a limit in seconds can never be reached, as `step` steps have taken no time."""
+    if step >= PATIENCE and now == 0.0 and isinstance(budget, Seconds):
+        raise SpecificationError(
+            f"Seconds(limit={budget.limit!r}): {step} steps have taken no time at all, so the limit is never reached."
+            " Give the network a latency, or a budget such as Steps(100)."
+        )
 
 
 class Stopping:
@@ -24,6 +37,7 @@ class Stopping:
 
     def may_begin(self, step: int, now: float) -> bool:
         """Whether a node may begin `step` at `now`; if so, it has begun."""
+        require_progress(self.budget, step, now)
         if self.in_step:
             if self._over(now) and step > self.last_begun:
                 self.steps = self.last_begun + 1
