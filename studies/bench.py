@@ -85,7 +85,7 @@ def paired(first: Callable[[], Any], second: Callable[[], Any], repeats: int) ->
 
 def common(nodes: int, repeats: int) -> list[Figure]:
     """D-PSGD on the common job."""
-    rounds = {16: 2000, 64: 1000, 256: 400}[nodes]
+    rounds = {16: 3000, 64: 1500, 256: 800}[nodes]
     experiment, machines = jobs.common_job(nodes, rounds), jobs.cluster(nodes)
     ours: Backend = Vectorized(machines)
     ratio, spent, bare = paired(lambda: ours.run(experiment), lambda: jobs.bare_common_job(experiment, rounds), repeats)
@@ -112,12 +112,13 @@ def common(nodes: int, repeats: int) -> list[Figure]:
 def push(repeats: int) -> list[Figure]:
     """SGP, n = 256, batch 16, at d = 100 and d = 100,000, and n = 1,024 once."""
     machines = jobs.cluster(256)
-    small = jobs.push_job(256, 100, 100, 200)
+    rounds = 600
+    small = jobs.push_job(256, 100, 100, rounds)
     ratio, spent, _ = paired(
-        lambda: Vectorized(machines).run(small), lambda: jobs.bare_push_job(small, 100, 200), repeats
+        lambda: Vectorized(machines).run(small), lambda: jobs.bare_push_job(small, 100, rounds), repeats
     )
     ring, simulated, _ = paired(
-        lambda: Simulated(machines, trace=False).run(small), lambda: jobs.bare_ring(256, 200), max(2, repeats // 2)
+        lambda: Simulated(machines, trace=False).run(small), lambda: jobs.bare_ring(256, rounds), max(2, repeats // 2)
     )
     run = Simulated(machines, trace=False).run(small)
     large = jobs.push_job(256, 100_000, 4, 3)
@@ -128,7 +129,7 @@ def push(repeats: int) -> list[Figure]:
     events = run.statistics["events"] / simulated
     return [
         Figure(
-            "SGP, n = 256, d = 100", "Vectorized / bare numpy", ratio, 0.8, note=f"{51.2 / spent:.0f} k node-steps/s"
+            "SGP, n = 256, d = 100", "Vectorized / bare numpy", ratio, 0.8, note=f"{0.256 * rounds / spent:.0f} k node-steps/s"
         ),
         Figure(
             "SGP, n = 256, d = 100,000", "Vectorized / bare numpy", wide, 0.9, note=f"{wide_spent / 3:.2f} s a round"
@@ -138,7 +139,7 @@ def push(repeats: int) -> list[Figure]:
             "Simulated / bare SimPy ring",
             ring,
             0.1,
-            note=f"{51.2 / simulated:.0f} k node-steps/s, {events / 1e3:.0f} k events/s, mean batch {batch:.0f}",
+            note=f"{0.256 * rounds / simulated:.0f} k node-steps/s, {events / 1e3:.0f} k events/s, mean batch {batch:.0f}",
         ),
         Figure("SGP, n = 1,024, d = 100", "Simulated, node-steps/s", 1024 * 50 / spent_many, None),
     ]
