@@ -7,10 +7,11 @@ is the last that any node began before the limit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sgpsim.errors import require_count, require_positive
+from sgpsim.errors import SpecificationError, require_count, require_positive
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class TargetLoss:
     steps: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.loss, bool) or not isinstance(self.loss, int | float) or not math.isfinite(self.loss):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecificationError(
+                f"TargetLoss(loss) is {self.loss!r}; it must be a finite number. Give one such as 0.5."
+            )
         require_count("TargetLoss(steps)", self.steps)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit, require_machines
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
@@ -53,6 +53,11 @@ class Simulated(Backend):
     keep_trajectory: bool = False
     drop: tuple[int, int, int] | None = None
     look_ahead: bool = True
+
+    def __post_init__(self) -> None:
+        if self.cluster is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise SpecificationError("Simulated(cluster) is None; events need machines. Give a Cluster, or use Vectorized().")
+        require_machines("Simulated", self.cluster, self.monitor)
 
     def check(self, experiment: Experiment) -> None:
         require_fit(self.cluster, experiment)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit, require_machines
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, SpecificationError
+from sgpsim.errors import MassLeak, SpecificationError, require_count
 from sgpsim.experiment import Experiment
 from sgpsim.run import Outcome, Run, provenance
 
@@ -34,6 +34,10 @@ class Vectorized(Backend):
     trace: bool = False
     keep_trajectory: bool = False
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        require_machines("Vectorized", self.cluster, self.monitor)
+        require_count("Vectorized(check_every)", self.check_every)
 
     def check(self, experiment: Experiment) -> None:
         method = experiment.algorithm
@@ -58,9 +62,17 @@ class Vectorized(Backend):
                     f"Vectorized(device={self.device!r}) needs torch, which is not installed. Run: pip install"
                     " 'sgpsim[torch]'."
                 ) from None
-            if self.device.startswith("cuda") and not torch.cuda.is_available():
+            try:
+                device = torch.device(self.device)
+            except (RuntimeError, TypeError):
                 raise SpecificationError(
-                    f"Vectorized(device={self.device!r}), but torch sees no GPU here. Use device='cpu', or None for"
+                    f"Vectorized(device={self.device!r}): torch knows no such device. Use 'cpu' or 'cuda', or None for"
+                    " numpy."
+                ) from None
+            seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            if device.type == "cuda" and (device.index or 0) >= seen:
+                raise SpecificationError(
+                    f"Vectorized(device={self.device!r}), but torch sees {seen} GPUs here. Use device='cpu', or None for"
                     " numpy."
                 )
 
