@@ -101,7 +101,7 @@ class FleetNode(Node):
             step += 1
 
     def begin(self) -> Mass:
-        starts = np.ascontiguousarray(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape))
+        starts = np.array(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape), order="C")
         mass = Mass(self._placed(starts), self.rounds.ones())
         self.start_total = self._sum(mass.value)
         self.magnitude_of_moves = self.moves_total = self.nothing = self.start_total * 0.0

@@ -8,6 +8,7 @@ in this order, they stay the same array, and cost nothing.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -124,13 +125,17 @@ class FleetRounds:
             return matrix.shape[0], matrix.indptr, matrix.indices, matrix.data.astype(array.dtype)
         import torch  # only where tensors came in
 
-        return torch.sparse_csr_tensor(
-            torch.as_tensor(matrix.indptr, dtype=torch.int64),
-            torch.as_tensor(matrix.indices, dtype=torch.int64),
-            torch.as_tensor(matrix.data, dtype=array.dtype),
-            size=matrix.shape,
-            dtype=array.dtype,
-        ).to(array.device)
+        ordered = matrix.sorted_indices()  # torch's kernels rely on it, and agree with numpy to rounding only anyhow
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            return torch.sparse_csr_tensor(
+                torch.as_tensor(ordered.indptr, dtype=torch.int64),
+                torch.as_tensor(ordered.indices, dtype=torch.int64),
+                torch.as_tensor(ordered.data, dtype=array.dtype),
+                size=ordered.shape,
+                dtype=array.dtype,
+                check_invariants=True,
+            ).to(array.device)
 
     def _sent(self, step: int) -> Any:
         sent = np.array(
