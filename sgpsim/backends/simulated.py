@@ -215,7 +215,7 @@ class Simulation:
         finally:
             if collecting:
                 gc.enable()
-            self.batch.release()
+            self.release()
         if self.outcome == "finished":
             if self.step_cuts is not None and self.time_cuts is None:
                 self.step_cuts.measure_last()
@@ -223,6 +223,13 @@ class Simulation:
                 self.outcome = "leaked"
         self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
         self.events = events_so_far(self.environment)
+
+    def release(self) -> None:
+        """Let go of all that the run's value does not need, which adds up where many seeds follow one another."""
+        self.batch.release()
+        self._plans.clear()
+        for node in self.nodes:
+            node.release()
 
     def _end(self) -> None:
         """The law of the end: all mailboxes are empty."""

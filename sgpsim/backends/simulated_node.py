@@ -363,6 +363,10 @@ class SimulatedNode(Node):
         if not activity.processed:
             yield activity
 
+    def release(self) -> None:
+        """Let go of the blocks of compute times."""
+        self._durations, self._late = iter(()), []
+
     def left_over(self) -> tuple[int, str] | None:
         """A message that was never taken in: (sender, what), if there is one."""
         for step, box in self._rounds.items():
