@@ -64,7 +64,7 @@ def launch_file(
     """Run what a TOML file says on real processes; the exit code, 0, or 4 (FAILED) with one sentence on stderr.
 
     timeout: instead of the file's. out: folder that the run is stored in; of a run that failed the metrics are kept, as
-    NAME-failed.parquet. overrides: `path.to.field=value`. SpecificationError and MassLeak are the caller's to tell.
+    .failed/NAME.parquet in it. overrides: `path.to.field=value`. SpecificationError and MassLeak are the caller's to tell.
     """
     file = read(path, overrides)
     backend, _ = file.backend("TorchDistributed")
@@ -80,7 +80,10 @@ def launch_file(
         print(failure, file=sys.stderr)
         partial: Run | None = getattr(failure, "run", None)
         if out is not None and partial is not None:
-            partial.metrics.write_parquet(Path(out) / f"{file.name}-failed.parquet")
+            kept = Path(out) / ".failed" / f"{file.name}.parquet"  # out of sight of `runs/*`: it is no run folder
+            kept.parent.mkdir(exist_ok=True)
+            partial.metrics.write_parquet(kept)
+            print(f"what was measured until then: {kept}", file=sys.stderr)
         return FAILED
     if store is not None:
         print(store.save(file.name, run, backend))

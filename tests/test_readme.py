@@ -31,6 +31,16 @@ def test_the_added_algorithm_runs_and_obeys_the_laws(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
 
 
+def test_the_added_schedule_obeys_the_laws(tmp_path: Path) -> None:
+    (tmp_path / "skipping_ring.py").write_text(BLOCKS[2])
+    script = (
+        "from skipping_ring import SkippingRing; from sgpsim.testing import check_schedule;"
+        " [check_schedule(SkippingRing(size)) for size in (1, 2, 3, 6)]"
+    )
+    told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert told.returncode == 0, told.stderr
+
+
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", TEXT)) | set(re.findall(r"examples/\w+\.toml", TEXT))))
 def test_files_named_exist(path: str) -> None:
     assert (ROOT / path).exists()

@@ -99,6 +99,8 @@ def _mixing(options: argparse.Namespace) -> int:
     schedule, title = _asked_schedule(options)
     if options.rounds is not None and options.rounds < 2:
         raise SpecificationError(f"--rounds is {options.rounds}; it must be at least 2. Leave it out, or give such as 200.")
+    if options.figure is not None:
+        _require_drawable(options.figure)
     found = mixing(schedule, title, options.rounds)
     if options.figure is not None:
         draw(found, options.figure)
@@ -107,6 +109,21 @@ def _mixing(options: argparse.Namespace) -> int:
     else:
         show(found, Console(width=_width()))
     return 0 if found.passed else 1
+
+
+def _require_drawable(file: Path) -> None:
+    """Raise SpecificationError unless a figure can be written to `file`."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if file.suffix.lstrip(".").lower() not in known:
+        raise SpecificationError(f"--figure is {str(file)!r}; its ending must be one of {', '.join(known)}. Give such as contraction.png.")
+    try:
+        with file.open("ab"):
+            pass
+    except OSError as error:
+        told = f"--figure {str(file)!r} cannot be written ({error.strerror}). Give a file in a folder that is there."
+        raise SpecificationError(told) from None
 
 
 def _asked_schedule(options: argparse.Namespace) -> tuple[Schedule, str]:

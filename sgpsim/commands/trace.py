@@ -32,6 +32,12 @@ def main(
                 f"the run in {str(folder)!r} kept no trace; a trace needs trace=true. Run it again with"
                 " backend.trace=true."
             )
+        traced = sorted(set(run.trace.spans["seed"].to_list()))
+        if seed is not None and seed not in traced:
+            raise SpecificationError(
+                f"--seed is {seed}, and the run in {str(folder)!r} traced seed {', '.join(map(str, traced))}; only the"
+                " first seed of a run is traced. Give that one, or run again with seeds=[...] beginning with yours."
+            )
         place = out if out is not None else folder / "trace.json"
         require_folder(place.parent)
         write_chrome(run.trace, place, seed)
