@@ -3,6 +3,7 @@
 The rule: as in Node, with rank None and arrays shaped (nodes, seeds, dimension); what a text does per node happens here
 in one array operation, in the same order of additions. Gradients of all nodes and seeds are one batch. The monitor
 looks every few rounds, since what it sums is linear in the rounds.
+(A long file for the same reason as SimulatedNode.)
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ The rule: every waiting is one SimPy event, and every wait says for whom it wait
 Messages of the schedule's rounds are kept by round and sender, since their arrival is known when they are sent; single
 messages travel through channels, one event each. Numbers: own share first, then ascending senders, in place on an array
 of the node's own.
+(A long file: Node is one interface, and its calls share their state.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 import simpy
 from simpy.events import Timeout
 
-from sgpsim.backends.instant import AFTER_ALL_ELSE, wake_at
+from sgpsim.backends.instant import wake_at
+from sgpsim.backends.letters import FAREWELL, Letters, Waits
 from sgpsim.backends.monitor import lost
 from sgpsim.mass import Array, Mass
 from sgpsim.node import Letter, Node
@@ -26,7 +28,6 @@ from sgpsim.streams import stream
 if TYPE_CHECKING:
     from sgpsim.backends.simulated import Simulation
 
-FAREWELL = Mass(None, 0.0)
 MEETING = "the collective mean"
 
 
@@ -46,13 +47,12 @@ class SimulatedNode(Node):
         self._bytes = 0.0
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
         self._awaited: tuple[int, int, simpy.Event] | None = None
-        self._waits: dict[object, tuple[str, tuple[int, ...]]] = {}
+        self._waits: Waits = {}
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
         self._numbers: dict[int, int] = {}
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
-        self._letters: dict[str, dict[int, deque[tuple[float, Mass]]]] = {}
-        self._called: dict[str, simpy.Event] = {}
+        self.letters = Letters(self._environment, self._waits)
         self.held = Mass(simulation.starts[rank], 1.0)
         self.now = 0.0
 
@@ -309,33 +309,18 @@ class SimulatedNode(Node):
                 )
         receiver = simulation.nodes[to]
         delivery = simpy.Event(environment)
-        delivery.callbacks = [lambda _: receiver.deliver(self.rank, channel, arrival, mass)]  # pyright: ignore[reportUnknownLambdaType]
+        delivery.callbacks = [lambda _: receiver.letters.deliver(self.rank, channel, arrival, mass)]  # pyright: ignore[reportUnknownLambdaType]
         wake_at(environment, delivery, arrival)
-
-    def deliver(self, sender: int, channel: str, arrival: float, mass: Mass) -> None:
-        """A letter has arrived; whoever waits on the channel is woken after everything else of this instant."""
-        self._letters.setdefault(channel, {}).setdefault(sender, deque()).append((arrival, mass))
-        event = self._called.pop(channel, None)
-        if event is not None:
-            wake_at(self._environment, event, self._environment.now, priority=AFTER_ALL_ELSE)
 
     @types.coroutine
     def _next_letter(self, channel: str, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, tuple[int, Mass]]:
-        """The earliest letter on the channel from any of `senders`, by (arrival, sender); waits for one."""
+        """The next letter on the channel from any of `senders`; waits for one."""
         begin = self._environment.now
-        while True:
-            boxes = self._letters.get(channel, {})
-            ready = [(boxes[sender][0][0], sender) for sender in senders if boxes.get(sender)]
-            if ready:
-                sender = min(ready)[1]
-                trace = self._simulation.trace
-                if trace is not None and channel == "answer" and self._environment.now > begin:
-                    trace.spans.append((self.rank, "receive", channel, self.step, begin, self._environment.now))
-                return sender, boxes[sender].popleft()[1]
-            event = self._called[channel] = simpy.Event(self._environment)
-            self._waits[event] = (f"a message on channel {channel!r}", senders)
-            yield event
-            del self._waits[event]
+        found = yield from self.letters.take(channel, senders)
+        trace = self._simulation.trace
+        if trace is not None and channel == "answer" and self._environment.now > begin:
+            trace.spans.append((self.rank, "receive", channel, self.step, begin, self._environment.now))
+        return found
 
     async def receive(self, sender: int, channel: str = "push") -> Letter:
         _, mass = await self._next_letter(channel, (sender,))
@@ -372,11 +357,7 @@ class SimulatedNode(Node):
         for step, box in self._rounds.items():
             for sender in box:
                 return sender, f"a message of round {step}"
-        for channel, boxes in self._letters.items():
-            for sender, box in boxes.items():
-                if any(mass is not FAREWELL for _, mass in box):
-                    return sender, f"a message on channel {channel!r}"
-        return None
+        return self.letters.left_over()
 
     def waiting(self) -> tuple[str, tuple[int, ...]] | None:
         """What the node waits for and from whom, if it does."""
