@@ -86,6 +86,12 @@ class Reader:
         return self._block[position]
 
 
+def scalars(blocks: Iterator[NDArray[np.float64]]) -> Iterator[float]:
+    """The numbers of endless blocks, one by one, as Python floats."""
+    for block in blocks:
+        yield from block.tolist()
+
+
 class FleetReader:
     """Takes the streams of a whole fleet one row at a time: row k of every stream, stacked on the leading axes (nodes,
     seeds)."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.streams import FleetReader
+from sgpsim.streams import FleetReader, scalars
 
 Times = NDArray[np.float64]
 KEPT_PLANS = 512
@@ -83,10 +83,6 @@ class FleetClock:
         self._collective: float | None = None
 
     def _late_causes(self, seeds: tuple[int, ...]) -> list[tuple[int, int, float, Iterator[float]]]:
-        def scalars(blocks: Iterator[Times]) -> Iterator[float]:
-            for block in blocks:
-                yield from block.tolist()
-
         return [
             (node, column, since, scalars(blocks))
             for node in range(self.shape[0])

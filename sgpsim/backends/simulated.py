@@ -17,7 +17,6 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import simpy
-from numpy.typing import NDArray
 
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit, require_machines
 from sgpsim.backends.cuts import StepCuts, TimeCuts
@@ -32,6 +31,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Measurements
 from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
+from sgpsim.streams import scalars
 from sgpsim.trace import Trace, TraceBuilder, joined
 
 KEPT_SENDERS = 1 << 18
@@ -138,7 +138,6 @@ class Simulation:
         self.collective_bytes = 2 * (self.size - 1) / self.size * self.message_size
         self.outcome: Outcome = "finished"
         self.remarks: list[str] = []
-        self.dropped: Any = None
         self.events = 0
 
     # -- what nodes share --
@@ -265,16 +264,10 @@ class Simulation:
 
     def blocks_of_durations(self, rank: int) -> Iterator[float]:
         """Compute times of one node, one by one."""
-        for block in self.cluster.durations(rank, self.seed):
-            yield from block.tolist()
+        return scalars(self.cluster.durations(rank, self.seed))
 
     def late_causes(self, rank: int) -> list[tuple[float, Iterator[float]]]:
         """Stragglers that begin later: (instant, factors one by one)."""
-
-        def scalars(blocks: Iterator[NDArray[np.float64]]) -> Iterator[float]:
-            for block in blocks:
-                yield from block.tolist()
-
         return [(since, scalars(blocks)) for since, blocks in self.cluster.late_causes(rank, self.seed)]
 
 

@@ -118,17 +118,16 @@ class SimulatedNode(Node):
             arrival = port + latency
             number = self._numbers.get(receiver.rank, 0)
             self._numbers[receiver.rank] = number + 1
-            receiver.expect(rank, number, product, weight * share)
-            sent = product
+            carried = weight * share
+            receiver.expect(rank, number, product, carried)
             if drop is not None and drop == (rank, receiver.rank, step):
-                sent, simulation.dropped = np.zeros_like(product), (rank, receiver.rank, step)
-                receiver.arrive(rank, step, (arrival, sent, 0.0, number))
+                receiver.arrive(rank, step, (arrival, np.zeros_like(product), 0.0, number))
             else:
-                receiver.arrive(rank, step, (arrival, sent, weight * share, number))
+                receiver.arrive(rank, step, (arrival, product, carried, number))
             if trace is not None:
                 trace.messages.append((rank, receiver.rank, "round", step, begin, port, arrival, size))
             self._bytes += size
-            self._under_way(product, weight * share, 1.0)
+            self._under_way(product, carried, 1.0)
         self._port = port
         kept = self.schedule.round(step).kept[rank]
         return Mass(product if kept == known else value * kept, weight * kept)
