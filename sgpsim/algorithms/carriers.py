@@ -39,7 +39,10 @@ def require_undirected(method: str, schedule: Schedule) -> None:
 
 def two_colours(method: str, schedule: Schedule) -> tuple[int, ...]:
     """The colour (0 or 1) of each node such that all messages of all rounds go from one colour to the other; raise if
-    there is none."""
+    there is none. Worked out once per schedule, as every node asks."""
+    known: tuple[int, ...] | None = schedule.__dict__.get("_colours")
+    if known is not None:
+        return known
     neighbours = union_neighbours(schedule)
     colours: list[int] = [-1] * schedule.size
     for root in range(schedule.size):
@@ -59,15 +62,21 @@ def two_colours(method: str, schedule: Schedule) -> tuple[int, ...]:
                         " an active and a passive side need a bipartite graph. Use BipartiteExponential, or a ring of"
                         " an even number of nodes."
                     )
+    object.__setattr__(schedule, "_colours", tuple(colours))  # a memo beside the frozen fields: no part of the value
     return tuple(colours)
 
 
 def union_neighbours(schedule: Schedule) -> tuple[tuple[int, ...], ...]:
-    """Per node, ascending, everyone it exchanges with in any round."""
+    """Per node, ascending, everyone it exchanges with in any round; worked out once per schedule, as every node asks."""
+    known: tuple[tuple[int, ...], ...] | None = schedule.__dict__.get("_union_neighbours")
+    if known is not None:
+        return known
     found: list[set[int]] = [set() for _ in range(schedule.size)]
     for step in _looked_at(schedule):
         for sender, sent in enumerate(schedule.round(step).pushes):
             for receiver, _ in sent:
                 found[sender].add(receiver)
                 found[receiver].add(sender)
-    return tuple(tuple(sorted(others)) for others in found)
+    neighbours = tuple(tuple(sorted(others)) for others in found)
+    object.__setattr__(schedule, "_union_neighbours", neighbours)  # a memo, as above
+    return neighbours
