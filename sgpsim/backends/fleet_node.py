@@ -140,7 +140,7 @@ class FleetNode(Node):
             if self.trace is not None:
                 self.trace.sent(step)
         else:
-            messages = sum(len(sent) for sent in self.schedule.round(step).pushes)
+            messages = self.schedule.round(step).messages
         self.bytes += messages * self.message_size
         kept = KeptShare(self.rounds, step, mass)
         if self.flying:

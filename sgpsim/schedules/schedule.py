@@ -72,6 +72,11 @@ class Round:
         )
 
     @cached_property
+    def messages(self) -> int:
+        """How many messages are sent."""
+        return sum(len(sent) for sent in self.pushes)
+
+    @cached_property
     def degree(self) -> int:
         """The most messages that one node receives."""
         return max((len(senders) for senders in self.senders), default=0)
@@ -103,7 +108,11 @@ class Schedule(ABC):
 
     def phase(self, step: int) -> int:
         """The step within the first period that `step` equals."""
-        return step if self.period is None else step % self.period
+        memo = self.__dict__
+        if "_period" not in memo:  # asked for several times per node and step, and worked out by some schedules
+            object.__setattr__(self, "_period", self.period)  # a memo beside the frozen fields: no part of the value
+        period: int | None = memo["_period"]
+        return step if period is None else step % period
 
     def senders(self, receiver: int, step: int) -> tuple[int, ...]:
         """Who sends to `receiver` at `step`, ascending, itself left out."""
