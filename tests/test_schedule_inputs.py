@@ -281,3 +281,81 @@ def test_matrix_files_that_cannot_be_read(tmp_path: Path) -> None:
     refuses("empty.npz", "is empty")
     (tmp_path / "folder.npy").mkdir()
     refuses("folder.npy", "cannot be read")
+
+
+# -- weights on edges --------------------------------------------------------------------------------------------------
+
+
+def star_of_bluefog(size: int) -> nx.DiGraph:
+    """Bluefog's StarGraph: weight W[i, j] on the edge i -> j, self-loops included (topology_util.py at 9ee376a)."""
+    weights = np.diag(np.full(size, 1 - 1 / size))
+    weights[0, :] = weights[:, 0] = 1 / size
+    return nx.from_numpy_array(weights, create_using=nx.DiGraph)
+
+
+def second_eigenvalue(schedule: Schedule) -> float:
+    return float(np.sort(np.abs(np.linalg.eigvals(schedule.matrix(0).toarray())))[-2])
+
+
+def test_weights_on_edges_are_the_shares(tmp_path: Path) -> None:
+    star = star_of_bluefog(16)
+    nx.write_graphml(star, tmp_path / "star.graphml")
+    nx.write_gml(star, tmp_path / "star.gml")
+    (tmp_path / "star.json").write_text(json.dumps(nx.node_link_data(star)))
+    for schedule in (GraphSchedule(star), *(GraphFile(str(path)) for path in sorted(tmp_path.iterdir()))):
+        assert np.array_equal(schedule.matrix(0).toarray(), nx.to_numpy_array(star).T)
+        assert 1 - second_eigenvalue(schedule) == pytest.approx(0.0625)
+        check_schedule(schedule, steps=1)
+    assert 1 - second_eigenvalue(GraphSchedule(star, Uniform())) == pytest.approx(0.5)  # the control
+    assert 1 - second_eigenvalue(GraphSchedule(star, GivenShares("weight"))) == pytest.approx(0.0625)
+
+
+def test_weights_that_say_nothing_and_shares_beside_weights() -> None:
+    for size in (1, 2, 7):
+        adjacency = nx.from_numpy_array(np.ones((size, size)) - np.eye(size), create_using=nx.DiGraph)
+        assert GraphSchedule(adjacency) == GraphSchedule(nx.complete_graph(size))
+    both = nx.DiGraph()
+    both.add_edge(0, 1, weight=5.0, share=0.25)
+    both.add_edge(1, 0, weight=7.0, share=0.5)
+    assert dict(GraphSchedule(both).shares(0, 0)) == {0: 0.75, 1: 0.25}
+
+
+@pytest.mark.parametrize(
+    ("edges", "sentence"),
+    [
+        ([(0, 1, 5.0), (1, 0, 2.0)], "node 0 carry weights that sum to 5; .*name a rule: Uniform()"),
+        ([(0, 1, -0.5), (1, 0, 0.5)], "node 0 carry weights that sum to -0.5"),
+        ([(0, 0, 0.5), (0, 1, 0.25), (1, 0, 0.5), (1, 1, 0.75)], "sum to 0.75.*turn the edges round"),
+        ([(0, 1, 0.5), (1, 0, None)], "the edge 1 -> 0 carries weight=None"),
+        ([(0, 1, "far"), (1, 0, 0.5)], "weight='far'"),
+        ([(0, 1, float("nan")), (1, 0, 0.5)], "weight=nan"),
+    ],
+)
+def test_weights_that_cannot_be_shares_are_refused(edges: list[tuple[int, int, object]], sentence: str) -> None:
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(2))
+    for sender, receiver, weight in edges:
+        graph.add_edge(sender, receiver, **({} if weight is None else {"weight": weight}))
+    with pytest.raises(SpecificationError, match=sentence):
+        GraphSchedule(graph)
+    assert GraphSchedule(graph, Uniform()).size == 2  # a rule that was named looks at no weight
+
+
+# -- tensors -----------------------------------------------------------------------------------------------------------
+
+
+def test_tensors_are_matrices_in_every_form() -> None:
+    torch = pytest.importorskip("torch")
+    rounds = [found.toarray() for found in (RotatingStar(4).matrix(step) for step in range(4))]
+    one = torch.tensor(rounds[0])
+    for kind in (Matrices, UncheckedMatrices):
+        expected = kind(tuple(rounds))
+        assert kind(one) == kind(one.clone().requires_grad_()) == kind(one.to_sparse()) == kind((rounds[0],))  # pyright: ignore[reportArgumentType]
+        assert kind(torch.tensor(np.stack(rounds))) == expected  # pyright: ignore[reportArgumentType]
+        assert kind([torch.tensor(found) for found in rounds]) == expected  # pyright: ignore[reportArgumentType]
+    halves = torch.full((2, 2), 0.5, dtype=torch.bfloat16)
+    assert Matrices(halves) == Matrices(np.full((2, 2), 0.5))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SpecificationError, match="type complex64"):
+        Matrices(torch.ones((2, 2), dtype=torch.complex64))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SpecificationError, match=r"shape \(4,\)"):
+        Matrices(torch.ones(4))  # pyright: ignore[reportArgumentType]

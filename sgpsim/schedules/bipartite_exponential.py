@@ -23,8 +23,11 @@ class BipartiteExponential(Schedule):
     +9, -9, ..., 1 + 2^j.
 
     Distances equal modulo n are taken once. size: even.
-    Source: facebookresearch/stochastic_gradient_push, gossip/graph_manager.py, DynamicBipartiteExponentialGraph
-    (distances 1 and 1 + 2^j; their order recalled).
+    Source: facebookresearch/stochastic_gradient_push, gossip_module/graph_manager.py, DynamicBipartiteExponentialGraph
+    of the code's first release (33c362c, May 2019; tag sgp_pytorch0.5), mirrored: there an odd node goes forward first,
+    so even node i meets i - d where here it meets i + d, which is the same schedule under the renumbering i -> -i. It is
+    NOT what the code does since 1230036 (June 2019, to its last state e682064): there even and odd nodes both go
+    forward first, so every node sends to i + d and receives from i - d, a directed shift and no matching.
     """
 
     size: int

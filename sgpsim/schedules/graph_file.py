@@ -19,7 +19,7 @@ import networkx as nx
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.schedules.shares import ShareRule, Uniform
+from sgpsim.schedules.shares import EdgeShares, ShareRule
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GraphFile(Schedule):
 
     size: int = field(init=False)
     path: str
-    rule: ShareRule = Uniform()
+    rule: ShareRule = EdgeShares()
     directed: bool = True
     sha256: str = ""
 

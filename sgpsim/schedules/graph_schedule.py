@@ -16,7 +16,7 @@ import networkx as nx
 
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.schedules.shares import ShareRule, Uniform
+from sgpsim.schedules.shares import EdgeShares, ShareRule
 
 GraphShares: TypeAlias = tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
 """Per step and sender, (receiver, share) in the order in which the messages leave."""
@@ -26,14 +26,15 @@ GraphShares: TypeAlias = tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
 class GraphSchedule(Schedule):
     """Step k uses graph k modulo the number of graphs, and divides mass by `rule`.
 
-    graphs: one graph or a sequence (kept as a tuple of frozen copies). rule: Uniform() unless given; GivenShares()
-    reads the edge attribute `share`. Errors: SpecificationError for a multigraph, nodes other than 0..n-1, graphs of
+    graphs: one graph or a sequence (kept as a tuple of frozen copies). rule: EdgeShares() unless given, which reads the
+    edge attribute `share` or `weight` where edges carry one and divides equally where they carry none; every other rule
+    but GivenShares() looks at no attribute. Errors: SpecificationError for a multigraph, nodes other than 0..n-1, graphs of
     different sizes, or a rule that cannot serve a graph.
     """
 
     size: int = field(init=False)
     graphs: tuple[nx.Graph, ...]
-    rule: ShareRule = Uniform()
+    rule: ShareRule = EdgeShares()
 
     def __post_init__(self) -> None:
         graphs = frozen_graphs("GraphSchedule(graphs)", self.graphs)
@@ -112,5 +113,6 @@ def graph_shares(graphs: tuple[nx.Graph, ...], rule: ShareRule) -> GraphShares:
     for graph in graphs:
         arcs = graph if isinstance(graph, nx.DiGraph) else graph.to_directed()
         rule.check(arcs)
-        found.append(tuple(tuple(rule.shares(arcs, sender).items()) for sender in range(len(graph))))
+        serving = rule.serving(arcs)
+        found.append(tuple(tuple(serving.shares(arcs, sender).items()) for sender in range(len(graph))))
     return tuple(found)

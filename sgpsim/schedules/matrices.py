@@ -26,8 +26,9 @@ Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
 class Matrices(Schedule):
     """Step k uses matrix k modulo their number.
 
-    matrices: a square array, a sequence of such, an array (steps, n, n), or scipy sparse arrays; kept as a tuple of
-    read-only float64 arrays (n, n). For large sparse matrices use MatrixFile, which never makes them dense.
+    matrices: a square array, a sequence of such, an array (steps, n, n), or scipy sparse arrays; torch tensors serve as
+    arrays. Kept as a tuple of read-only float64 arrays (n, n). For large sparse matrices use MatrixFile, which never
+    makes them dense.
     Errors: SpecificationError where one is not square, not finite, not numeric, or of another size.
     """
 
@@ -98,6 +99,7 @@ def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
     Errors: SpecificationError where one is not square, not finite, not numeric, or of another size.
     """
     try:
+        matrices = _array(matrices)
         alone = isinstance(matrices, np.ndarray) and matrices.ndim < 3
         given: list[Any] = [matrices] if alone or issparse(matrices) else list(matrices)
         if given and isinstance(given[0], list | tuple) and np.ndim(given[0]) == 1:  # one matrix as nested lists
@@ -122,6 +124,7 @@ def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
 
 def _square(what: str, matrix: Any) -> csc_array:
     try:
+        matrix = _array(matrix)
         array: Any = matrix if issparse(matrix) else np.asarray(matrix)
         if array.dtype.kind not in "fiub":
             raise SpecificationError(
@@ -151,6 +154,20 @@ def _square(what: str, matrix: Any) -> csc_array:
         )
     found.eliminate_zeros()
     return found
+
+
+def _array(given: Any) -> Any:
+    """`given` as a numpy array where it is one in all but type (a torch tensor, a data frame); all else unchanged.
+
+    A tensor is recognised by what it can do, so that torch need not be there: it is taken off its graph and device,
+    made dense, and widened, as numpy knows no bfloat16.
+    """
+    if callable(getattr(given, "detach", None)) and callable(getattr(given, "cpu", None)):
+        given = given.detach().cpu().to_dense()
+        given = given if given.is_complex() else given.double()
+    elif isinstance(given, np.ndarray) or issparse(given) or not hasattr(given, "__array__"):
+        return given
+    return np.asarray(given)
 
 
 def columns(matrices: tuple[csc_array, ...]) -> Columns:

@@ -13,10 +13,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 
 import networkx as nx
 
 from sgpsim.errors import SpecificationError
+
+NO_SHARES = 1e-3
+"""How far weights may sum from 1 before they count as something else than shares; validation is far stricter."""
 
 
 def equal_shares(sender: int, receivers: Iterable[int]) -> dict[int, float]:
@@ -46,6 +50,10 @@ class ShareRule(ABC):
     def check(self, graph: nx.DiGraph) -> None:
         """Raise SpecificationError where the rule cannot serve `graph`. By default every graph will do."""
         return
+
+    def serving(self, graph: nx.DiGraph) -> ShareRule:
+        """The rule that divides mass on `graph`, chosen once for all its nodes. By default this one."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -107,35 +115,79 @@ class Metropolis(ShareRule):
 
 @dataclass(frozen=True)
 class GivenShares(ShareRule):
-    """p_ji = the attribute `share` of the edge i -> j; p_ii = that of the self-loop, or what is left of 1 where there
-    is none.
+    """p_ji = the number that the edge i -> j carries as `attribute`; p_ii = that of the self-loop, or what is left of 1
+    where there is none.
 
-    An edge whose share is 0 is no edge. Errors: SpecificationError where an edge has no finite number as `share`;
-    whether columns sum to 1 is asked by `require_valid` (validation.py).
+    attribute: `share`, or `weight` as networkx and Bluefog write it. An edge whose share is 0 is no edge.
+    Errors: SpecificationError where an edge has no finite number there; whether columns sum to 1 is asked by
+    `require_valid` (validation.py).
     """
+
+    attribute: str = "share"
 
     def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
         given = {
-            receiver: float(graph.edges[sender, receiver]["share"]) for receiver in cyclic_receivers(graph, sender)
+            receiver: float(graph.edges[sender, receiver][self.attribute])
+            for receiver in cyclic_receivers(graph, sender)
         }
         if graph.has_edge(sender, sender):
-            own = float(graph.edges[sender, sender]["share"])
+            own = float(graph.edges[sender, sender][self.attribute])
         else:
             own = 1.0 - math.fsum(given.values())
             own = own if abs(own) > 1e-12 else 0.0  # shares that sum to 1 up to rounding leave nothing
         return {receiver: share for receiver, share in ({sender: own} | given).items() if share != 0.0}
 
     def check(self, graph: nx.DiGraph) -> None:
-        for sender, receiver, share in graph.edges(data="share"):
+        for sender, receiver, share in graph.edges(data=self.attribute):
             try:
                 finite = math.isfinite(float(share))
             except (TypeError, ValueError):
                 finite = False
             if not finite:
                 raise SpecificationError(
-                    f"GivenShares(): the edge {sender} -> {receiver} carries share={share!r}; every edge needs a"
-                    " finite number there."
+                    f"GivenShares(): the edge {sender} -> {receiver} carries {self.attribute}={share!r}; every edge"
+                    " needs a finite number there."
                     " Set the attribute, or take a rule that computes shares, such as Uniform()."
+                )
+
+
+@dataclass(frozen=True)
+class EdgeShares(ShareRule):
+    """The shares that the edges carry, equal shares where they carry none: GivenShares("share") if any edge has
+    `share`, else GivenShares("weight") if any has `weight`, else Uniform().
+
+    P[j, i] is the number on the edge i -> j, as in Bluefog's topologies. A weight of 1 on every edge says nothing, as
+    networkx writes it for any adjacency matrix: Uniform(). Errors: SpecificationError where weights cannot be shares
+    (below 0, missing on some edge, or summing to other than 1 per sender): lengths and capacities are never taken for
+    shares, and never passed over without a word.
+    """
+
+    def serving(self, graph: nx.DiGraph) -> ShareRule:
+        edges = list(graph.edges(data=True))
+        if any("share" in data for _, _, data in edges):
+            return GivenShares()
+        weights = [data["weight"] for _, _, data in edges if "weight" in data]
+        if not weights or len(weights) == len(edges) and all(isinstance(w, Real) and w == 1 for w in weights):
+            return Uniform()
+        return GivenShares("weight")
+
+    def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
+        return self.serving(graph).shares(graph, sender)
+
+    def check(self, graph: nx.DiGraph) -> None:
+        rule = self.serving(graph)
+        rule.check(graph)
+        if rule != GivenShares("weight"):
+            return
+        for sender in graph:
+            shares = rule.shares(graph, sender)
+            if min(shares.values(), default=0.0) < 0.0 or abs(math.fsum(shares.values()) - 1.0) > NO_SHARES:
+                total = math.fsum(float(weight) for _, _, weight in graph.out_edges(sender, data="weight"))
+                raise SpecificationError(
+                    f"EdgeShares(): the edges out of node {sender} carry weights that sum to {total:.6g}; shares are"
+                    " at least 0 and sum to 1, the self-loop's included (without a self-loop: to at most 1)."
+                    " If they are lengths or capacities, name a rule: Uniform(). If they are shares, divide them by"
+                    " their sum (turn the edges round if they sum to 1 per receiver)."
                 )
 
 
