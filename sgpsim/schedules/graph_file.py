@@ -71,15 +71,12 @@ def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) 
     """The bytes of `path`, or SpecificationError: its ending unknown, the file missing, or another one than `sha256`
     says (if that is given)."""
     if Path(path).suffix.lower() not in endings:
-        raise SpecificationError(
-            f"{what} is {path!r}; its ending must be one of {', '.join(endings)}. Convert the file."
-        )
+        raise SpecificationError(f"{what} is {path!r}; its ending must be one of {', '.join(endings)}. Convert the file.")
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise SpecificationError(
-            f"{what} is {path!r}, which cannot be read ({error.strerror}). Give the path of a file, absolute or from"
-            f" {Path.cwd()}."
+            f"{what} is {path!r}, which cannot be read ({error.strerror}). Give the path of a file, absolute or from {Path.cwd()}."
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
@@ -103,8 +100,7 @@ def _node_link(content: bytes, directed: bool) -> list[nx.Graph]:
     stored = json.loads(content)
     # networkx wrote the edges under "links" before 3.4, under "edges" since.
     return [
-        nx.node_link_graph(one, edges="links" if "links" in one else "edges")
-        for one in (stored if isinstance(stored, list) else [stored])
+        nx.node_link_graph(one, edges="links" if "links" in one else "edges") for one in (stored if isinstance(stored, list) else [stored])
     ]
 
 

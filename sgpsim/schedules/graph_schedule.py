@@ -66,28 +66,22 @@ def frozen_graphs(what: str, graphs: Any) -> tuple[nx.Graph, ...]:
         graphs = (graphs,)
     elif not isinstance(graphs, Iterable) or isinstance(graphs, str | bytes):
         raise SpecificationError(
-            f"{what} is {graphs!r}; it must be a networkx graph or a sequence of them. Give one such as"
-            " nx.cycle_graph(8)."
+            f"{what} is {graphs!r}; it must be a networkx graph or a sequence of them. Give one such as nx.cycle_graph(8)."
         )
     checked = tuple(_checked(f"{what}, number {position},", graph) for position, graph in enumerate(graphs))
     if not checked:
-        raise SpecificationError(
-            f"{what} is empty; a schedule needs at least one graph. Give one such as nx.cycle_graph(8)."
-        )
+        raise SpecificationError(f"{what} is empty; a schedule needs at least one graph. Give one such as nx.cycle_graph(8).")
     sizes = [len(graph) for graph in checked]
     if len(set(sizes)) > 1:
         raise SpecificationError(
-            f"{what} have {sizes} nodes; all must have the same number. Add the missing nodes with"
-            " graph.add_nodes_from."
+            f"{what} have {sizes} nodes; all must have the same number. Add the missing nodes with graph.add_nodes_from."
         )
     return checked
 
 
 def _checked(what: str, graph: Any) -> nx.Graph:
     if not isinstance(graph, nx.Graph):
-        raise SpecificationError(
-            f"{what} is a {type(graph).__name__}; it must be a networkx Graph or DiGraph. Build one from it first."
-        )
+        raise SpecificationError(f"{what} is a {type(graph).__name__}; it must be a networkx Graph or DiGraph. Build one from it first.")
     if graph.is_multigraph():
         raise SpecificationError(
             f"{what} is a {type(graph).__name__}; which of several edges between two nodes counts is not said."
@@ -106,9 +100,7 @@ def _checked(what: str, graph: Any) -> nx.Graph:
 def graph_shares(graphs: tuple[nx.Graph, ...], rule: ShareRule) -> GraphShares:
     """All shares that `rule` gives on `graphs`."""
     if not isinstance(rule, ShareRule):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(
-            f"rule is {rule!r}; it must be a share rule. Give one such as Uniform() or Metropolis()."
-        )
+        raise SpecificationError(f"rule is {rule!r}; it must be a share rule. Give one such as Uniform() or Metropolis().")
     found: list[tuple[tuple[tuple[int, float], ...], ...]] = []
     for graph in graphs:
         arcs = graph if isinstance(graph, nx.DiGraph) else graph.to_directed()

@@ -111,14 +111,10 @@ def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
         ) from None
     if not given:
         raise SpecificationError(f"{what} is empty; a schedule needs at least one matrix. Give one (n, n) per step.")
-    found = tuple(
-        _square(f"{what}, number {step}," if len(given) > 1 else what, matrix) for step, matrix in enumerate(given)
-    )
+    found = tuple(_square(f"{what}, number {step}," if len(given) > 1 else what, matrix) for step, matrix in enumerate(given))
     sizes = [matrix.shape[0] for matrix in found]
     if len(set(sizes)) > 1:
-        raise SpecificationError(
-            f"{what} have {sizes} rows; all must have the same number, one per node. Leave out those of another size."
-        )
+        raise SpecificationError(f"{what} have {sizes} rows; all must have the same number, one per node. Leave out those of another size.")
     return found
 
 
@@ -127,9 +123,7 @@ def _square(what: str, matrix: Any) -> csc_array:
         matrix = _array(matrix)
         array: Any = matrix if issparse(matrix) else np.asarray(matrix)
         if array.dtype.kind not in "fiub":
-            raise SpecificationError(
-                f"{what} holds entries of type {array.dtype}; shares are real numbers. Convert it to float64."
-            )
+            raise SpecificationError(f"{what} holds entries of type {array.dtype}; shares are real numbers. Convert it to float64.")
         if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] == 0:
             raise SpecificationError(
                 f"{what} has shape {tuple(array.shape)}; it must be square, (n, n) with n at least 1: P[receiver,"
@@ -140,9 +134,7 @@ def _square(what: str, matrix: Any) -> csc_array:
     except (TypeError, ValueError) as error:
         if isinstance(error, SpecificationError):
             raise
-        raise SpecificationError(
-            f"{what} cannot be read as a matrix ({error}). Give rows of equal length that hold numbers."
-        ) from error
+        raise SpecificationError(f"{what} cannot be read as a matrix ({error}). Give rows of equal length that hold numbers.") from error
     found.sum_duplicates()
     bad = np.flatnonzero(~np.isfinite(found.data))
     if len(bad):

@@ -76,9 +76,7 @@ class Lazy(ShareRule):
 
     def __post_init__(self) -> None:
         if not isinstance(self.own, int | float) or not 0.0 < self.own < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpecificationError(
-                f"Lazy(own) is {self.own!r}; a node must keep a share strictly between 0 and 1. Give one such as 0.5."
-            )
+            raise SpecificationError(f"Lazy(own) is {self.own!r}; a node must keep a share strictly between 0 and 1. Give one such as 0.5.")
 
     def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
         receivers = cyclic_receivers(graph, sender)
@@ -126,10 +124,7 @@ class GivenShares(ShareRule):
     attribute: str = "share"
 
     def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
-        given = {
-            receiver: float(graph.edges[sender, receiver][self.attribute])
-            for receiver in cyclic_receivers(graph, sender)
-        }
+        given = {receiver: float(graph.edges[sender, receiver][self.attribute]) for receiver in cyclic_receivers(graph, sender)}
         if graph.has_edge(sender, sender):
             own = float(graph.edges[sender, sender][self.attribute])
         else:
@@ -167,7 +162,7 @@ class EdgeShares(ShareRule):
         if any("share" in data for _, _, data in edges):
             return GivenShares()
         weights = [data["weight"] for _, _, data in edges if "weight" in data]
-        if not weights or len(weights) == len(edges) and all(isinstance(w, Real) and w == 1 for w in weights):
+        if not weights or (len(weights) == len(edges) and all(isinstance(w, Real) and w == 1 for w in weights)):
             return Uniform()
         return GivenShares("weight")
 
