@@ -22,6 +22,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from sgpsim.clusters.calibration import misfits
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import preset
@@ -229,6 +230,7 @@ class TimeToLoss(Study):
             f" min f + {excess:g} is {'; '.join(parts)} ('or', 'close': not settled by {seeds} paired seeds); the first changes with the"
             f" network {where_first_changes(data, 'network')}, with stragglers {where_first_changes(data, 'stragglers')}, with the split"
             f" {where_first_changes(data, 'split')}, and AllReduce's place (even split, nobody slow) is {places}."
+            f" How far to trust the clock: {misfits()}."
         )
 
     def tables(self, data: pl.DataFrame) -> Sequence[Table]:
