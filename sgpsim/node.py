@@ -2,7 +2,8 @@
 
 The rule: `await` marks exactly the calls that may wait (they return an awaitable); a plain call never does. An
 algorithm sees neither clock nor socket nor graph library, so one text runs on a simulated machine, on a real process,
-and on the whole fleet at once, where `rank` is None and every array has leading axes (nodes, seeds). Between two awaits
+and on the whole fleet at once, where every array has leading axes (nodes, seeds). What has no meaning for all nodes at
+once (`rank`, `generator`, `note`, `catch_up`, single messages, a second activity) a fleet refuses. Between two awaits
 nothing else happens on the node: such a piece of text is atomic.
 """
 
@@ -28,11 +29,11 @@ class Letter(NamedTuple):
 class Node(ABC):
     """One machine of the fleet (or the fleet as one machine), as the algorithm's text sees it.
 
-    rank: 0..size-1 (None for the fleet). size: number of nodes. schedule: who pushes how much to whom. dimension:
+    rank: 0..size-1 (a fleet refuses to tell one). size: number of nodes. schedule: who pushes how much to whom. dimension:
     length of a point.
     """
 
-    rank: int | None
+    rank: int
     size: int
     schedule: Schedule
 

@@ -1,25 +1,32 @@
 """The law suite: what every algorithm, schedule and objective must obey, for anyone to run on one of their own.
 
-    from sgpsim.testing import check_algorithm, check_objective, check_schedule
+    from sgpsim.testing import check_algorithm, check_network, check_objective, check_schedule
     check_algorithm(MyMethod())                     # AssertionError with a sentence, or nothing
 
 The rule: laws are of two kinds. Probes know the answer beforehand: from an all-ones start and with zero gradients every
 node must stay at 1, whatever is sent to whom and when. Declarations (mass in flight, dependence on timing, nodes in
-step, use of the schedule) are held against what runs do, in both directions. Every class that the catalogue finds is
-checked by sgpsim's own tests.
+step, use of the schedule) are held against what runs do, in both directions. A network's wires are asked pair by pair,
+and every backend that takes it must count the same seconds to the bit. Every class that the catalogue finds is checked
+by sgpsim's own tests.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
+from sgpsim.algorithms.overlap_sgp import OverlapSGP
+from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Budget, Gradients, Steps
@@ -27,6 +34,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
+from sgpsim.clusters.network import Network, Wire
 from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.errors import SpecificationError, require_count
 from sgpsim.experiment import Experiment
@@ -36,6 +44,7 @@ from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
+from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.laws import check_schedule as check_schedule
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.schedule import Schedule
@@ -43,6 +52,8 @@ from sgpsim.schedules.schedule import Schedule
 NODES, STEPS = 4, 12
 MESSAGE = 1e6
 """Bytes; on the networks below a message takes 0 or 0.7 seconds, where a gradient takes about one."""
+SIZES = (0.0, 1.0, 1e3, MESSAGE, 1e9)
+"""Bytes of the messages that a network's wires are asked about."""
 
 
 def uneven(nodes: int) -> Cluster:
@@ -187,6 +198,71 @@ def check_machines_agree(algorithm: Algorithm, schedule: Schedule) -> None:
             for part in ("values", "weights", "clocks"):
                 same = np.array_equal(getattr(run.final, part), getattr(runs[0].final, part))
                 assert same, f"{name} ({dtype}): final {part} differ between {runs[0].backend} and {run.backend}"
+
+
+def check_network(network: Network, nodes: int = NODES, graph: nx.Graph | None = None) -> None:
+    """All laws of networks, among `nodes` machines on `graph` (None: one full switch). Raises AssertionError with a
+    sentence."""
+    cluster = Cluster(nodes, ExponentialTime(1.0), network, graph=graph)
+    check_wires(cluster)
+    for method in (SGP(), OverlapSGP(delay=2), AllReduceSGD()):
+        for schedule in (OnePeerExponential(nodes), Complete(nodes)):
+            check_seconds_agree(_task(method, schedule, Steps(STEPS)), cluster)
+
+
+def check_wires(cluster: Cluster) -> None:
+    """Wires are functions of sender, receiver and size, cost finite seconds of at least 0, keep every pair's messages in
+    order whatever their sizes, and are all one wire where the network calls itself uniform."""
+    name = type(cluster.network).__name__
+    again = Cluster(cluster.nodes, network=cluster.network, graph=cluster.graph)
+    first: dict[float, Wire] = {}
+    for sender, receiver in itertools.permutations(range(cluster.nodes), 2):
+        pair = f"{name}: from node {sender} to node {receiver}"
+        wires = {size: cluster.wire(sender, receiver, size) for size in SIZES}
+        for size, wire in wires.items():
+            assert all(math.isfinite(seconds) and seconds >= 0.0 for seconds in wire), (
+                f"{pair} {size:g} bytes take {wire}; seconds must be finite and at least 0"
+            )
+            for asked in (cluster, again):
+                assert asked.wire(sender, receiver, size) == wire, (
+                    f"{pair} {size:g} bytes take {wire} once, and {asked.wire(sender, receiver, size)} when asked again"
+                )
+            if cluster.uniform:
+                assert first.setdefault(size, wire) == wire, (
+                    f"{pair} {size:g} bytes take {wire} and elsewhere {first[size]}, but `uniform` is True"
+                )
+        for before, after in itertools.product(wires, repeat=2):
+            assert sum(wires[after]) >= wires[before].latency, (
+                f"{pair} a message of {after:g} bytes overtakes an earlier one of {before:g} bytes"
+            )
+
+
+def check_seconds_agree(experiment: Experiment, cluster: Cluster) -> None:
+    """The same clocks and messages to the bit on every backend that takes experiment and cluster, in order per pair; a
+    backend that does not must refuse with SpecificationError."""
+    name = f"{type(cluster.network).__name__} under {type(experiment.algorithm).__name__}"
+    runs: list[Run] = []
+    for backend in (Simulated(cluster), Vectorized(cluster, trace=True)):
+        try:
+            runs.append(backend.run(experiment))
+        except SpecificationError:
+            continue
+    for run in runs:
+        assert run.trace is not None
+        columns = ["sender", "receiver", "begin", "end", "arrival"]
+        messages = run.trace.messages.sort("sender", "receiver", "step")
+        for _, pair in messages.group_by("sender", "receiver"):
+            late = pair.filter(pl.col("arrival").diff() < 0)
+            assert late.is_empty(), f"{name} on {run.backend}: a message overtakes an earlier one: {late.row(0)}"
+        known = runs[0].trace
+        assert known is not None
+        assert messages.select(columns).equals(known.messages.sort("sender", "receiver", "step").select(columns)), (
+            f"{name}: messages leave or arrive at other instants on {runs[0].backend} than on {run.backend}"
+        )
+        clocks, others = runs[0].final.clocks, run.final.clocks
+        assert np.array_equal(clocks, others), (
+            f"{name}: the last clock is {clocks.max()} s on {runs[0].backend} and {others.max()} s on {run.backend}"
+        )
 
 
 def _task(algorithm: Algorithm, schedule: Schedule, budget: Budget, dtype: Any = "float64") -> Experiment:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.mass import Mass, typed_as
@@ -19,7 +20,7 @@ from sgpsim.node import Node
 
 def at_node(node: Node, rank: int, value: Any, change: Any) -> Any:
     """`value` with `change` added at the node `rank`: on a node, if it is that one; on a fleet, in its row."""
-    if node.rank is None:
+    if isinstance(node, FleetNode):
         found = value.copy()
         found[rank] += change
         return found
@@ -54,7 +55,7 @@ class Faulty(Algorithm):
             if now and self.fault == "weight":
                 mass = Mass(mass.value, at_node(node, self.culprit, mass.weight, self.amount))
             if now and self.fault == "half a move told":
-                move = at_node(node, self.culprit, move, -0.5 * (move if node.rank is not None else move[self.culprit]))
+                move = at_node(node, self.culprit, move, -0.5 * (move[self.culprit] if isinstance(node, FleetNode) else move))
             kept = node.scatter(step, mass)
             if now and self.fault == "change after sending":
                 mass.value[...] += 1.0
@@ -100,7 +101,6 @@ class Letters(Algorithm):
     fault: str = "none"
 
     async def run(self, node: Node) -> None:
-        assert node.rank is not None
         mass = node.begin()
         for step in node.steps:
             whole = 0.5 * mass
@@ -143,7 +143,6 @@ class Waits(Algorithm):
 
     async def run(self, node: Node) -> None:
         rank = node.rank
-        assert rank is not None
         mass = node.begin()
         before = (rank - 1) % node.size
         for step in node.steps:

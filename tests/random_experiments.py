@@ -6,6 +6,8 @@ or may not repeat, compute times may tie, links may be free, slow or unlike one 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import networkx as nx
 import numpy as np
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime, LogNormalTime
 from sgpsim.clusters.hockney import Hockney
+from sgpsim.clusters.network import Network, Wire, Wires
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.clusters.stragglers import MarkovSlow, PersistentSlow, SlowFrom
 from sgpsim.descents.adam import Adam
@@ -153,18 +156,37 @@ def stragglers(draw: st.DrawFn, nodes: int) -> tuple[Straggler, ...]:
     return tuple(draw(st.lists(causes, max_size=2)))
 
 
+@dataclass(frozen=True)
+class PerPair(Network, Wires):
+    """A network without a graph whose wires differ from pair to pair: a user's own, which does not call itself uniform.
+    size: bytes that take up to a second on the port."""
+
+    seed: int
+    size: float = 1000.0
+
+    def attach(self, graph: nx.Graph | None) -> Wires:
+        return self
+
+    def wire(self, sender: int, receiver: int, size: float) -> Wire:
+        pace, latency, fixed = np.random.default_rng((self.seed, sender, receiver)).random(3).tolist()
+        return Wire(fixed / 8 + size / self.size * pace, latency)
+
+
 @st.composite
 def clusters(draw: st.DrawFn, nodes: int, size: float) -> Cluster:
     """A cluster; `size`: bytes of a message, so that transfers take about as long as computing."""
     compute: ComputeTime = draw(
         st.sampled_from([ConstantTime(1.0), ConstantTime(0.1), ExponentialTime(1.0), LogNormalTime(0.3, 0.5)])
     )
-    network = Hockney(
+    network: Network = Hockney(
         latency=draw(st.sampled_from([0.0, 0.01, 0.7])),
         bandwidth=size / draw(st.sampled_from([1e-3, 0.1, 0.9])) if draw(st.booleans()) else float("inf"),
     )
     graph = None
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["switch", "graph", "pairs"]))
+    if kind == "pairs":
+        network = PerPair(draw(st.integers(0, 99)), size)
+    if kind == "graph":
         graph = nx.star_graph(nodes)  # node `nodes` is the switch after relabelling
         graph = nx.relabel_nodes(graph, {0: "switch", **{node + 1: node for node in range(nodes)}})
         generator = np.random.default_rng(draw(st.integers(0, 2**32)))

@@ -41,7 +41,6 @@ class ADPSGD(Algorithm):
     descent: Descent = SGD()
 
     async def run(self, node: Node) -> None:
-        assert node.rank is not None, "check() keeps AD-PSGD off fleets"
         held = _Held(node.begin())
         neighbours = union_neighbours(node.schedule)[node.rank]
         if two_colours("ADPSGD", node.schedule)[node.rank] == 0:

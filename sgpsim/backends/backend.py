@@ -59,7 +59,7 @@ def require_fit(cluster: Cluster, experiment: Experiment) -> None:
         )
     if not experiment.algorithm.uses_schedule:
         cluster.require_collective()
-    elif cluster.graph is not None:
+    elif not cluster.uniform:
         schedule = experiment.schedule
         looked_at = probe(schedule)
         rounds = [schedule.round(step) for step in (*looked_at.before, *looked_at.window)]

@@ -1,7 +1,7 @@
 """Which backend runs an experiment best on a cluster, and why.
 
-The rule: the array program wherever it is exact, since it is faster and gives the same bits; the event simulation where
-the numbers depend on timing.
+The rule: the array program wherever it takes the experiment and the cluster, since it is exact there, faster, and gives
+the same bits; else the event simulation.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 
 
@@ -22,6 +23,9 @@ def best_for(experiment: Experiment, cluster: Cluster) -> tuple[Backend, str]:
         return Simulated(
             cluster
         ), f"Simulated: the numbers of {name} depend on when messages arrive, so an event clock is needed."
-    return Vectorized(
-        cluster
-    ), f"Vectorized: {name} has the same numbers and times on arrays of all nodes and seeds, only faster."
+    vectorized = Vectorized(cluster)
+    try:
+        vectorized.check(experiment)
+    except SpecificationError as refusal:
+        return Simulated(cluster), f"Simulated: {refusal}"
+    return vectorized, f"Vectorized: {name} has the same numbers and times on arrays of all nodes and seeds, only faster."

@@ -172,7 +172,7 @@ class FleetClock:
         return found
 
     def _wire(self, sender: int, receiver: int) -> Any:
-        pair = (sender, receiver) if self.cluster.graph is not None else (0, 1)
+        pair = (0, 1) if self.cluster.uniform else (sender, receiver)
         found = self._wires.get(pair)
         if found is None:
             found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)

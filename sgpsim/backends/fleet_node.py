@@ -1,6 +1,6 @@
 """FleetNode: all machines and all seeds as the one node that an algorithm's text sees.
 
-The rule: as in Node, with rank None and arrays shaped (nodes, seeds, dimension); what a text does per node happens here
+The rule: as in Node, without a rank, and with arrays shaped (nodes, seeds, dimension); what a text does per node happens here
 in one array operation, in the same order of additions. Gradients of all nodes and seeds are one batch. The monitor
 looks every few rounds, since what it sums is linear in the rounds.
 (A long file for the same reason as SimulatedNode.)
@@ -8,7 +8,7 @@ looks every few rounds, since what it sums is linear in the rounds.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -21,6 +21,7 @@ from sgpsim.backends.monitor import Monitor
 from sgpsim.backends.stopping import require_progress
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass, ordered_mean, typed_as, wide_sum
 from sgpsim.metrics import Measurements
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 
 class FleetNode(Node):
-    """rank None, size, schedule as in Node."""
-
-    rank: int | None = None
+    """size, schedule as in Node."""
 
     def __init__(self, backend: Vectorized, experiment: Experiment, progress: Progress | None) -> None:
         self.size, self.schedule = experiment.nodes, experiment.schedule
@@ -192,38 +191,46 @@ class FleetNode(Node):
                 most = most_steps(self.experiment.budget, self.size) or 0
                 self.progress(step * self.size * len(self.seeds), most * self.size * len(self.seeds))
 
+    # -- what has no meaning for all nodes at once --
+
+    @property
+    def rank(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._refuse("reads node.rank, but here one text moves all nodes at once and is none of them")
+
     def note(self, metric: str, value: float) -> None:
-        self._refuse("note")
+        self._refuse("calls node.note, but here one text moves all nodes at once and has no figure of one node")
 
     def generator(self, purpose: str) -> np.random.Generator:
-        self._refuse("generator")
+        self._refuse("calls node.generator, but here one text moves all nodes at once and has no stream of one node")
 
-    async def catch_up(self, step: int, kept: Mass) -> Mass:
-        return await self.gather(step, kept) if step in self.pushed else kept
+    def catch_up(self, step: int, kept: Mass) -> Awaitable[Mass]:
+        self._refuse("calls node.catch_up, but what has arrived depends on timing, and here no event ever happens")
 
     def send(self, to: int, mass: Mass, channel: str = "push") -> None:
-        self._refuse("send")
+        self._refuse_letters("send")
 
-    async def receive(self, sender: int, channel: str = "push") -> Letter:
-        self._refuse("receive")
+    def receive(self, sender: int, channel: str = "push") -> Awaitable[Letter]:
+        self._refuse_letters("receive")
 
     def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
-        self._refuse("receive_any")
+        self._refuse_letters("receive_any")
 
     def farewell(self, to: int, channel: str) -> None:
-        self._refuse("farewell")
+        self._refuse_letters("farewell")
 
     def spawn(self, activity: Coroutine[Any, Any, None]) -> Any:
-        self._refuse("spawn")
+        activity.close()
+        self._refuse("calls node.spawn, but here one text moves all nodes at once and has no second activity")
 
-    async def join(self, activity: Any) -> None:
-        self._refuse("join")
+    def join(self, activity: Any) -> Awaitable[None]:
+        self._refuse("calls node.join, but here one text moves all nodes at once and has no second activity")
 
-    def _refuse(self, call: str) -> NoReturn:
-        raise RuntimeError(
-            f"{type(self.algorithm).__name__} calls node.{call}, which a fleet cannot do for all nodes at once. Let it"
-            " declare depends_on_timing, and"
-            " run it on Simulated(cluster)."
+    def _refuse_letters(self, call: str) -> NoReturn:
+        self._refuse(f"calls node.{call}, but here one text moves all nodes at once, by rounds of the schedule only")
+
+    def _refuse(self, deed: str) -> NoReturn:
+        raise SpecificationError(
+            f"Vectorized cannot run {type(self.algorithm).__name__}: its text {deed}. Use Simulated(cluster)."
         )
 
     # -- watching and measuring --

@@ -35,7 +35,7 @@ class SimulatedNode(Node):
     """rank, size, schedule as in Node. held: what the node told last. now: its clock, seconds. step: its last begun."""
 
     def __init__(self, simulation: Simulation, rank: int) -> None:
-        self.rank: int = rank  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.rank = rank
         self.size, self.schedule = simulation.size, simulation.schedule
         self._simulation, self._environment = simulation, simulation.environment
         self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)

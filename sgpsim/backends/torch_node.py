@@ -48,7 +48,7 @@ class TorchNode(Node):
         clock: Callable[[], float],
         trace: bool,
     ) -> None:
-        self.rank: int = post.rank  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.rank = post.rank
         self.size, self.schedule = post.size, experiment.schedule
         self._backend, self._experiment, self._seed = backend, experiment, seed
         self._post, self._record, self._pulse, self._mean, self._clock, self._trace = (

@@ -120,9 +120,9 @@ def _drive(experiment: Experiment, fleet: FleetNode) -> None:
     except StopIteration:
         return
     coroutine.close()
-    raise RuntimeError(
-        f"{type(experiment.algorithm).__name__} waited for something that a fleet does not have; use"
-        " Simulated(cluster)."
+    raise SpecificationError(
+        f"Vectorized cannot run {type(experiment.algorithm).__name__}: its text awaits what is none of its node's calls."
+        " Await only calls of the node that the text is given."
     )
 
 

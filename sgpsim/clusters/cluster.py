@@ -8,6 +8,7 @@ names are switches. Two clusters are equal when their contents are, the graph's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,12 +70,17 @@ class Cluster:
             object.__setattr__(self, "_attached", found)  # a memo beside the frozen fields: no part of the value
         return found
 
+    @property
+    def uniform(self) -> bool:
+        """Whether the wire of one pair of nodes is the wire of all."""
+        return self.graph is None and self.network.uniform
+
     def wire(self, sender: int, receiver: int, size: float) -> Wire:
         """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path."""
         return self._wires().wire(sender, receiver, size)
 
     def require_paths(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Raise SpecificationError unless every (sender, receiver) of `pairs` is joined by a path of the graph."""
+        """Raise SpecificationError unless every (sender, receiver) of `pairs` is joined by a wire."""
         wires = self._wires()
         for sender, receiver in pairs:
             wires.wire(sender, receiver, 0.0)
@@ -90,14 +96,34 @@ class Cluster:
         """
         if self.nodes == 1:
             return 0.0
-        slowest: Wire | None = self.__dict__.get("_slowest")
-        if slowest is None:
-            wires = self._wires()
-            pairs = self.collective.partners(self.nodes) if self.graph is not None else [(0, 1)]
-            costs = [wires.wire(sender, receiver, 1.0) for sender, receiver in pairs]
-            slowest = Wire(max(cost.occupancy for cost in costs), max(cost.latency for cost in costs))
-            object.__setattr__(self, "_slowest", slowest)
-        return self.collective.seconds(self.nodes, size, slowest.latency, slowest.occupancy)
+        memo: dict[float, Wire] = self.__dict__.get("_slowest", {})
+        if size not in memo:
+            pairs = [(0, 1)] if self.uniform else self.collective.partners(self.nodes)
+            lines = [self._line(sender, receiver, size) for sender, receiver in pairs]
+            memo[size] = Wire(max(line.occupancy for line in lines), max(line.latency for line in lines))
+            object.__setattr__(self, "_slowest", memo)
+        return self.collective.seconds(self.nodes, size, memo[size].latency, memo[size].occupancy)
+
+    def _line(self, sender: int, receiver: int, size: float) -> Wire:
+        """What an empty message costs (as latency) and every byte more (as occupancy), which is all that the closed form
+        of a collective knows of a wire; SpecificationError where the wire's seconds are no such line up to `size`."""
+        wires = self._wires()
+        empty, whole = wires.wire(sender, receiver, 0.0), wires.wire(sender, receiver, size)
+        if empty.occupancy == 0.0:
+            per_byte = wires.wire(sender, receiver, 1.0).occupancy
+        else:
+            per_byte = (whole.occupancy - empty.occupancy) / size
+        for length in (size / self.nodes, size):  # a ring cuts the message into so many pieces
+            wire = wires.wire(sender, receiver, length)
+            line = empty.occupancy + length * per_byte
+            if not math.isclose(line, wire.occupancy, rel_tol=1e-6) or wire.latency != empty.latency:
+                raise SpecificationError(
+                    f"{type(self.network).__name__} takes {wire.occupancy:.6g} s on the port and {wire.latency:.6g} s of"
+                    f" latency from node {sender} to node {receiver} for {length:.6g} bytes, which is not a fixed time"
+                    f" plus a time per byte ({line:.6g} s, {empty.latency:.6g} s); {type(self.collective).__name__}'s"
+                    " closed form needs that. Use a network such as Hockney, or a method that sends messages."
+                )
+        return Wire(per_byte, empty.latency + empty.occupancy)
 
     def pace(self, node: int) -> float:
         """What multiplies the compute times of `node`."""

@@ -41,6 +41,10 @@ class Hockney(Network):
                 f"Hockney(efficiency) is {self.efficiency!r}; it must lie in (0, 1]. Give the payload share, such as 0.94."
             )
 
+    @property
+    def uniform(self) -> bool:
+        return True
+
     def attach(self, graph: nx.Graph | None) -> Wires:
         return _HockneyWires(self, None if graph is None else Routes(graph, self.latency, self.bandwidth))
 

@@ -37,7 +37,13 @@ class Wires(ABC):
 
 
 class Network(ABC):
-    """How long messages take on the links of a cluster."""
+    """How long messages take on the links of a cluster. `sgpsim.testing.check_network` holds one to its laws."""
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every pair of nodes has the same wire where there is no graph, so that one pair may be asked for all.
+        False unless a network says otherwise: then every pair that talks is asked."""
+        return False
 
     @abstractmethod
     def attach(self, graph: nx.Graph | None) -> Wires:

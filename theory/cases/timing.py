@@ -49,7 +49,6 @@ class RingMessages(Algorithm):
     """
 
     async def run(self, node: Node) -> None:
-        assert node.rank is not None
         mass = node.begin()
         for step in node.steps:
             await node.gradient(mass.value)
