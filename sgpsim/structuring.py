@@ -180,7 +180,7 @@ def _table(made: Converter, kind: Any, base: Path | None, nodes: int | None) -> 
 
 
 def _of_family(made: Converter, found: Any, kind: type) -> Any:
-    """A concrete class of an interface, told by `type`, by its name alone, or by being the only one."""
+    """A concrete class of an interface, told by `type`, by its name alone, or by being sgpsim's only one."""
     known = implementations(kind)
     if isinstance(found, kind):
         return found
@@ -198,7 +198,8 @@ def _tagged(made: Converter, found: Any, known: Mapping[str, type], wanted: str)
         raise SpecificationError(
             f"{_told(found)} is {_kind_of(found)}; it must be {wanted}, one of {', '.join(known)}."
         )
-    name = found.get(TAG, next(iter(known)) if len(known) == 1 else None)
+    ours = [name for name, kind in known.items() if kind.__module__.startswith("sgpsim.")] or [*known]
+    name = found.get(TAG, ours[0] if len(ours) == 1 else None)  # a user's own class takes no short form away
     if name is None:
         raise _at(TAG, f"missing; it must name {wanted}, one of {', '.join(known)}.")
     if name not in known:

@@ -25,10 +25,12 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubling, Ring
 from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Network, Wire, Wires
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.plain_data import from_plain
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.testing import check_network
@@ -122,3 +124,8 @@ def test_a_missing_wire_is_refused_before_the_run(method: SGP | AllReduceSGD) ->
             backend.check(experiment)
     backend, why = best_for(experiment, cluster)
     assert isinstance(backend, Simulated) and "no wire" in why
+
+
+def test_a_network_of_ones_own_does_not_change_what_a_file_without_a_type_means() -> None:
+    assert from_plain({"nodes": 2, "network": {"latency": 1}}, Cluster).network == Hockney(1.0)
+    assert from_plain({"nodes": 2, "network": {"type": "Odd"}}, Cluster).network == Odd()
