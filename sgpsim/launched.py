@@ -15,7 +15,7 @@ from typing import Any
 
 from sgpsim.backends.membership import FAILED, Child
 from sgpsim.backends.post import PeerLost
-from sgpsim.errors import MassLeak
+from sgpsim.errors import MassLeak, NodeFailure
 
 LEAKED = 5
 """Exit code of a process that found a message lost for good."""
@@ -51,6 +51,9 @@ def serve(folder: Path, rank: int) -> int:
         member.set_out()
     except PeerLost as lost:
         last_words_path(folder, rank).write_text(str(member.failure(lost)))
+        return FAILED
+    except NodeFailure as failure:
+        last_words_path(folder, rank).write_text(str(failure))
         return FAILED
     except MassLeak as leak:
         last_words_path(folder, rank).write_text(str(leak))

@@ -54,6 +54,7 @@ class Launcher:
             backend.check(experiment)
             require_size(experiment, self.size)
         self.timeout = max(backend.timeout for _, backend in cases)
+        self.hung_after = max(backend.hung_after for _, backend in cases)
         self.children: list[subprocess.Popen[bytes]] = []
         self._temporary = TemporaryDirectory(prefix="sgpsim-")
         self.folder = Path(self._temporary.name)
@@ -93,7 +94,7 @@ class Launcher:
     def watch(self) -> None:
         """Wait for all children to end well. Raises NodeFailure that names who did not, and MassLeak where a message
         was lost for good."""
-        watch = Watch(self.size, self.timeout, START_TIMEOUT)
+        watch = Watch(self.size, self.timeout, START_TIMEOUT, self.hung_after)
         failed_since: float | None = None
         while True:
             codes = [child.poll() for child in self.children]
@@ -103,7 +104,7 @@ class Launcher:
             if culprits:
                 code, rank = min(culprits)  # signals are negative: who was killed comes first
                 self._end(self._blamed(rank, code), code == LEAKED)
-            verdict = watch.look(self.board.read())
+            verdict = watch.look(self.board.read(), self._work())
             if verdict is not None:
                 self._end(verdict)
             if FAILED in codes:
@@ -162,6 +163,14 @@ class Launcher:
         return as_run(
             experiment, backend.monitor, backend.keep_trajectory, backend.trace, self.folder, number, complete, failure
         )
+
+    def _work(self) -> list[float] | None:
+        """Processor time of each child so far, in ticks; None where the system does not show it."""
+        try:
+            told = [Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split() for child in self.children]
+            return [float(fields[11]) + float(fields[12]) for fields in told]  # utime and stime of proc(5)
+        except (OSError, IndexError, ValueError):
+            return None
 
     def _done(self) -> tuple[int, int]:
         expected = (

@@ -26,7 +26,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.trace import Trace
 
-Outcome = Literal["finished", "diverged", "leaked", "failed"]
+Outcome = Literal["finished", "diverged", "leaked", "failed", "interrupted"]
 
 
 class Trajectory(NamedTuple):
@@ -66,9 +66,10 @@ class Run:
     """experiment: what was computed. backend: on what, in words. metrics: tidy table (see sgpsim.metrics). final: where
     the nodes ended.
 
-    outcome: finished, diverged (numbers left the floating-point range), leaked (the monitor found mass lost), or failed
-    (a real process died or hung). remarks: what happened where. statistics: counts of the machinery (events, mean
-    gradient batch). provenance: versions, machine, date.
+    outcome: finished, diverged (numbers left the floating-point range), leaked (the monitor found mass lost), failed
+    (a real process died or hung), or interrupted (a person or the system ended it before its time).
+    remarks: what happened where. statistics: counts of the machinery (events, mean gradient batch). provenance:
+    versions, machine, date.
     """
 
     experiment: Experiment

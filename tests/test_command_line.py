@@ -303,6 +303,25 @@ def test_launch_runs_four_processes_and_keeps_the_run(tmp_path: Path) -> None:
     assert np.array_equal(real.final.values, simulated.final.values)
 
 
+def test_rank_concerns_only_real_processes(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    for backend in ("auto", "simulated", "vectorized"):
+        said = sgpsim("run", file, "--backend", backend, "--out", tmp_path / backend)
+        assert said.code == 0 and load(saved(said)).outcome == "finished"
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "x"), ("RANK", "-1"), ("MASTER_PORT", "")])
+def test_an_environment_that_is_no_torchruns_is_told(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    pytest.importorskip("torch")
+    whole = {"RANK": "0", "WORLD_SIZE": "4", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for variable, told in {**whole, name: value}.items():
+        monkeypatch.setenv(variable, told)
+    assert name in refused(sgpsim("run", file, "--backend", "torch", "--out", tmp_path))
+
+
 def test_launch_with_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     example = HOME / "examples" / "launch_four_processes.toml"

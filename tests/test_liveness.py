@@ -30,7 +30,7 @@ class Clock:
 def _watched(seconds: float, *pulses: list[Pulse], beating: bool = True) -> Verdict | None:
     """Show the watch the same pulses for `seconds`; those whose beats are above 0 go on beating."""
     clock = Clock()
-    watch = Watch(len(pulses[0]), timeout=10, start_timeout=60, clock=clock)
+    watch = Watch(len(pulses[0]), timeout=10, start_timeout=60, hung_after=30, clock=clock)
     found: Verdict | None = None
     for shown in pulses:
         begin = clock.now
@@ -42,9 +42,11 @@ def _watched(seconds: float, *pulses: list[Pulse], beating: bool = True) -> Verd
 
 
 def test_who_computes_for_too_long_is_blamed_and_who_waits_for_it_is_not() -> None:
-    found = _watched(12, [Pulse(1, 5, 17, WAITING, 2), Pulse(1, 5, 17, WAITING, 0), Pulse(1, 4, 17, COMPUTING)])
+    shown = [Pulse(1, 5, 17, WAITING, 2), Pulse(1, 5, 17, WAITING, 0), Pulse(1, 4, 17, COMPUTING)]
+    assert _watched(25, shown) is None, "slow is not dead: its heart beats"
+    found = _watched(32, shown)
     assert found is not None and found == Verdict(
-        2, "node 2 has not moved for 10 s (last seen at step 17, while computing)"
+        2, "node 2 has not moved for 30 s though its heart beats (last seen at step 17, while computing)"
     )
     assert and_so_the_others(found, 3) == f"{found.sentence}; nodes 0, 1 were stopped."
 
@@ -65,6 +67,33 @@ def test_starting_takes_longer_and_done_is_never_late() -> None:
     assert _watched(40, [Pulse(), Pulse(1, 9, 9, DONE)]) is None
     late = _watched(70, [Pulse(), Pulse(1, 9, 9, DONE)])
     assert late is not None and late.sentence == "node 0 has not moved for 60 s (last seen while starting)"
+
+
+def test_a_process_stopped_while_all_start_is_blamed_within_the_timeout() -> None:
+    joining = Pulse(1, 2, 0, Activity.JOINING)
+    for stopped in range(3):
+        shown = [joining, joining, joining]
+        shown[stopped] = Pulse(0, 1, 0, Activity.STARTING)
+        found = _watched(12, shown)
+        assert found is not None and found.rank == stopped
+        assert found.sentence == f"node {stopped} has not moved for 10 s (last seen while starting)"
+    assert _watched(50, [joining] * 3) is None, "joining may take as long as starting"
+    slow = _watched(65, [joining, joining, Pulse(1, 1, 0, Activity.STARTING)])
+    assert slow is not None and slow.rank == 2
+
+
+@pytest.mark.parametrize("activity", [Activity.STARTING, COMPUTING])
+def test_processor_time_is_a_sign_of_life(activity: Activity) -> None:
+    """A call that holds the interpreter's lock keeps the heart from beating; so does starting the interpreter."""
+    clock = Clock()
+    watch = Watch(2, timeout=10, start_timeout=60, hung_after=40, clock=clock)
+    blamed: list[Verdict] = []
+    for second in range(38):
+        clock.now = float(second)
+        verdict = watch.look([Pulse(activity=activity)] * 2, [float(min(second, 12)), float(second)])
+        blamed += [verdict] if verdict is not None else []
+    assert blamed and {verdict.rank for verdict in blamed} == {0}
+    assert blamed[0].sentence.startswith("node 0 has not moved for 10 s")
 
 
 def test_moves_and_a_watch_that_slept_excuse_everybody() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -217,9 +218,39 @@ def test_a_stopped_process_is_named_and_the_others_end() -> None:
 @pytest.mark.slow
 def test_a_gradient_that_never_ends_is_named() -> None:
     cluster = Cluster(NODES, ConstantTime(0.001), stragglers=(SlowFrom((2,), 1e6, 1.0),))
-    failure, _, _ = _fail(TorchDistributed(timeout=2, compute="sleep", cluster=cluster), None)
-    assert str(failure).startswith("node 2 has not moved for 2 s (last seen at step ")
+    failure, _, _ = _fail(TorchDistributed(timeout=2, compute="sleep", cluster=cluster, hung_after=6), None)
+    assert str(failure).startswith("node 2 has not moved for 6 s though its heart beats (last seen at step ")
     assert "while computing)" in str(failure)
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", range(NODES))
+def test_a_process_stopped_while_starting_is_named_within_the_timeout(rank: int) -> None:
+    launcher = Launcher([(ENDLESS, TorchDistributed(timeout=4))], NODES)
+    with launcher, pytest.raises(NodeFailure) as failure:
+        time.sleep(0.2 * rank)  # from before the interpreter runs to while torch is imported
+        launcher.children[rank].send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        launcher.watch()
+    assert str(failure.value).startswith(f"node {rank} has not moved for 4 s (last seen while starting); ")
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_gradient_longer_than_the_timeout_is_slow_and_not_dead() -> None:
+    cluster = Cluster(NODES, ConstantTime(0.001), stragglers=(SlowFrom((2,), 3500.0, 0.0),))
+    run = launch(replace(LOSES, budget=Steps(2)), timeout=1.5, compute="sleep", cluster=cluster)
+    assert run.outcome == "finished" and float(run.final.clocks.max()) > 6
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_the_cause_of_a_failed_join_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nowhere7")
+    with pytest.raises(NodeFailure, match=r"could not join the others: .*nowhere7"):
+        launch(LOSES, timeout=10)
 
 
 TORCHRUN_JOB = '''
@@ -273,7 +304,7 @@ def forgetful(post, to, step, value, weight, lose=False):
 
 Post.send = forgetful
 try:
-    TorchDistributed(timeout=2.0).run(replace(ENDLESS, objective=Faulty(nodes=4, dimension=7, noise=0.5)))
+    TorchDistributed(timeout=2.0, hung_after=3.0).run(replace(ENDLESS, objective=Faulty(nodes=4, dimension=7, noise=0.5)))
 except (NodeFailure, MassLeak, ValueError) as failure:
     (folder / f"told-{rank}").write_text(f"{time.time()} {type(failure).__name__} {failure}")
     raise
@@ -328,7 +359,7 @@ def test_torchrun_gives_the_same_run_and_names_a_process_that_dies(tmp_path: Pat
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("loop", "node 2 has not moved for 2 s (last seen at step 29, while computing); nodes 0, 1, 3 were stopped."),
+        ("loop", "node 2 has not moved for 3 s though its heart beats (last seen at step 29, while computing); nodes 0"),
         ("raise", "node 2 failed at step 29, while computing: ValueError: no such number; nodes 0, 1, 3 were stopped."),
         ("lose", "the message of round 30 from node 2 to node 3 never came, though later ones did"),
     ],

@@ -1,13 +1,14 @@
 """Liveness: which of several real processes is dead or hung, told from what each last said about itself.
 
-The rule: whoever waits for somebody else is excused; to blame is a process whose heart stopped (stopped from outside,
-or stuck in one call), or one that has not moved for the time-out although it waits for nobody. If all beat and all
-wait, they wait for each other. Nothing here reads a foreign clock: a pulse holds counters, and the watch notes by its
-own clock when it saw them change.
+The rule: slow is not dead. A process is dead once it has shown no sign of life for the time-out: a heart beat, a move,
+or processor time where the watch can see that. One whose heart beats may compute for as long as `hung_after`, and
+whoever waits for somebody else is excused. If all beat and all wait, they wait for each other. Nothing here reads a
+foreign clock: a pulse holds counters, and the watch notes by its own clock when it saw them change.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,10 @@ class Activity(IntEnum):
     COMPUTING = 1
     WAITING = 2
     DONE = 3
+    JOINING = 4
+
+
+BEFORE_STEPS = (Activity.STARTING, Activity.JOINING)
 
 
 class Pulse(NamedTuple):
@@ -41,7 +46,7 @@ class Pulse(NamedTuple):
     @property
     def place(self) -> str:
         """Where it is, in words."""
-        return "while starting" if self.activity == Activity.STARTING else f"at step {self.step}"
+        return "while starting" if self.activity in BEFORE_STEPS else f"at step {self.step}"
 
     @property
     def doing(self) -> str:
@@ -49,6 +54,8 @@ class Pulse(NamedTuple):
         match self.activity:
             case Activity.STARTING:
                 return self.place
+            case Activity.JOINING:
+                return "while joining the others"
             case Activity.COMPUTING:
                 return f"{self.place}, while computing"
             case Activity.WAITING:
@@ -106,60 +113,79 @@ class Verdict(NamedTuple):
 
 
 class Watch:
-    """Looks at all pulses now and then. timeout: seconds without a move that make a process hung; start_timeout: the
-    same until it has started."""
+    """Looks at all pulses now and then.
+
+    timeout: seconds without a sign of life after which a process is dead, and seconds after which processes that all
+    wait are held to wait for each other. start_timeout: seconds until the first sign of life, and until all have
+    joined. hung_after: seconds that a process whose heart beats may compute without a move.
+    """
 
     def __init__(
-        self, size: int, timeout: float, start_timeout: float, clock: Callable[[], float] = time.monotonic
+        self,
+        size: int,
+        timeout: float,
+        start_timeout: float,
+        hung_after: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeout, self.start_timeout = timeout, max(start_timeout, timeout)
+        self.hung_after = max(hung_after, timeout)
         self._clock = clock
         now = clock()
         self._looked = now
         self._pulses = [Pulse() for _ in range(size)]
-        self._beaten = [now] * size
+        self._work: Sequence[float] | None = None
+        self._alive = [now] * size
         self._moved = [now] * size
 
-    def look(self, pulses: Sequence[Pulse]) -> Verdict | None:
-        """Take in the pulses of all ranks as they are now."""
+    def look(self, pulses: Sequence[Pulse], work: Sequence[float] | None = None) -> Verdict | None:
+        """Take the pulses of all ranks as they are now. work: processor seconds of each, where they can be seen: a
+        process that uses some lives, though its heart may not have begun to beat, or is kept from beating."""
         now = self._clock()
         if now - self._looked > self.timeout / 2:  # the watch itself was stopped for a while: nobody is judged by that
-            self._beaten, self._moved = [now] * len(pulses), [now] * len(pulses)
+            self._alive, self._moved = [now] * len(pulses), [now] * len(pulses)
         self._looked = now
         for rank, (before, pulse) in enumerate(zip(self._pulses, pulses, strict=True)):
-            if pulse.beats != before.beats:
-                self._beaten[rank] = now
             if pulse.moves != before.moves:
-                self._beaten[rank] = self._moved[rank] = now
-        self._pulses = list(pulses)
-        late = [(self._late(rank, now), rank) for rank in range(len(pulses))]
-        overdue, rank = max(late, key=lambda found: (found[0], -found[1]), default=(-1.0, 0))
-        if overdue >= 0:
-            pulse = pulses[rank]
-            seconds = self.start_timeout if pulse.activity == Activity.STARTING else self.timeout
-            return Verdict(rank, f"node {rank} has not moved for {seconds:g} s (last seen {pulse.doing})")
-        return self._all_wait(now)
+                self._alive[rank] = self._moved[rank] = now
+            worked = work is not None and (self._work is None or work[rank] != self._work[rank])
+            if pulse.beats != before.beats or worked:
+                self._alive[rank] = now
+        self._pulses, self._work = list(pulses), work
+        late = [(*self._late(rank, now), rank) for rank in range(len(pulses))]
+        overdue, sentence, rank = max(late, key=lambda entry: (entry[0], -entry[2]), default=(-1.0, "", 0))
+        return Verdict(rank, sentence) if overdue >= 0 else self._all_wait(now)
 
-    def _late(self, rank: int, now: float) -> float:
-        """By how many seconds the process is overdue; negative while it is not, or is excused."""
+    def _late(self, rank: int, now: float) -> tuple[float, str]:
+        """By how many seconds the process is overdue, negative while it is not or is excused; and the sentence."""
         pulse = self._pulses[rank]
         if pulse.activity == Activity.DONE:
-            return -1.0
-        allowed = self.start_timeout if pulse.activity == Activity.STARTING else self.timeout
-        since = self._beaten[rank] if pulse.activity == Activity.WAITING else self._moved[rank]
-        return now - since - allowed
+            return -1.0, ""
+        seen = pulse.beats > 0 or pulse.moves > 0 or self._work is not None
+        allowed = self.timeout if seen else self.start_timeout
+        where = f"(last seen {pulse.doing})"
+        silent = now - self._alive[rank] - allowed
+        if silent >= 0 or pulse.activity in (Activity.WAITING, Activity.JOINING):
+            return silent, f"node {rank} has not moved for {allowed:g} s {where}"
+        longest = self.start_timeout if pulse.activity == Activity.STARTING else self.hung_after
+        return (
+            now - self._moved[rank] - longest,
+            f"node {rank} has not moved for {longest:g} s though its heart beats {where}",
+        )
 
     def _all_wait(self, now: float) -> Verdict | None:
         waiting = [rank for rank, pulse in enumerate(self._pulses) if pulse.activity != Activity.DONE]
+        joining = any(self._pulses[rank].activity == Activity.JOINING for rank in waiting)
+        longest = self.start_timeout if joining else self.timeout
         if not waiting or any(
-            self._pulses[rank].activity != Activity.WAITING or now - self._moved[rank] < self.timeout
+            self._pulses[rank].activity not in (Activity.WAITING, Activity.JOINING)
+            or now - self._moved[rank] < longest
             for rank in waiting
         ):
             return None
         clauses = [f"node {rank} {self._pulses[rank].doing.replace('while waiting', 'waits')}" for rank in waiting]
         return Verdict(
-            None,
-            f"all nodes have been waiting for {self.timeout:g} s: {'; '.join(clauses).replace(', waits', ' waits')}",
+            None, f"all nodes have been waiting for {longest:g} s: {'; '.join(clauses).replace(', waits', ' waits')}"
         )
 
 

@@ -110,37 +110,39 @@ class Child(Membership):
     def join(self) -> None:
         import torch.distributed as dist
 
+        self.pulse.move(Activity.JOINING)
         meeting = f"file://{self._meeting.absolute()}"
         try:
             dist.init_process_group("gloo", init_method=meeting, rank=self.rank, world_size=self.size, timeout=FOREVER)
         except RuntimeError as error:
-            raise PeerLost(None, str(error)) from None
+            raise not_joined(self.rank, error) from None
 
     def watch(self) -> None:
         if os.getppid() != self._parent:
             os._exit(FAILED)
 
     def failure(self, lost: PeerLost) -> NodeFailure:
-        return NodeFailure(f"node {self.rank} lost {'another node' if lost.peer is None else f'node {lost.peer}'}.")
+        whom = "another node" if lost.peer is None else f"node {lost.peer}"
+        return NodeFailure(f"node {self.rank} lost {whom} ({_first_line(lost)}).")
 
 
 class Volunteer(Membership):
     """A process that found RANK and WORLD_SIZE in its environment (torchrun sets them). It judges, and obeys the
     first verdict."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, hung_after: float) -> None:
         missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
             raise SpecificationError(
                 f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start"
                 " all of them by `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch, or by torchrun."
             )
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        rank, size, _ = (_whole(name) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
         os.environ.setdefault(
             "TORCH_CPP_LOG_LEVEL", "ERROR"
         )  # else a store that dies fills screens before our sentence
         self._timeout = timeout
-        self._watch = Watch(size, timeout, START_TIMEOUT)
+        self._watch = Watch(size, timeout, START_TIMEOUT, hung_after)
         self._sentence = ""
         store = _store(rank, size)
         super().__init__(rank, size, StoreBoard(store, size), max(0.05, min(1.0, timeout / 20)))
@@ -151,12 +153,18 @@ class Volunteer(Membership):
         import torch.distributed as dist
         from torch.distributed.distributed_c10d import PrefixStore
 
-        if dist.is_initialized():
-            self.group = dist.new_group(backend="gloo", timeout=FOREVER)
-        else:
-            dist.init_process_group(
-                "gloo", store=PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER
-            )
+        self.pulse.move(Activity.JOINING)
+        try:
+            if dist.is_initialized():
+                self.group = dist.new_group(backend="gloo", timeout=FOREVER)
+            else:
+                dist.init_process_group(
+                    "gloo", store=PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER
+                )
+        except RuntimeError as error:
+            failure = not_joined(self.rank, error)
+            self.confess(str(failure))
+            raise failure from None
 
     def watch(self) -> None:
         assert isinstance(self.board, StoreBoard)
@@ -220,6 +228,31 @@ class Volunteer(Membership):
             )
         except RuntimeError:
             return
+
+
+def not_joined(rank: int, error: Exception) -> NodeFailure:
+    """Why a process could not join the group, in one sentence."""
+    interface = os.environ.get("GLOO_SOCKET_IFNAME", "unset")
+    return NodeFailure(
+        f"node {rank} could not join the others: {_first_line(error)} (GLOO_SOCKET_IFNAME is {interface}; it must name"
+        " an interface on which all processes reach each other)."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What a library's error says first, without the end of the sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+
+
+def _whole(name: str) -> int:
+    """The whole number in a variable of the environment."""
+    told = os.environ[name]
+    if not told.strip().isdecimal():
+        raise SpecificationError(
+            f"the environment's {name} is {told!r}; it must be a whole number, as torchrun sets it. Start all processes"
+            " by torchrun or by `sgpsim launch`."
+        )
+    return int(told)
 
 
 def _holds_store(rank: int) -> bool:

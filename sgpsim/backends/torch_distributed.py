@@ -28,8 +28,9 @@ from sgpsim.run import Run
 
 @dataclass(frozen=True)
 class TorchDistributed(Backend):
-    """timeout: seconds after which a process that has not moved, and waits for nobody, is taken for hung; longer than
-    the longest gradient.
+    """timeout: seconds after which a process that shows no sign of life (its heart beats on a thread of its own) is
+    dead, and after which nodes that all wait are held to wait for each other; a gradient may take longer, a message
+    may not. hung_after: seconds that one gradient may take although the heart beats: what computes for ever ends too.
 
     compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s
     machine would take, so that unequal machines can be tried on one. monitor: what to do about lost mass. trace: keep
@@ -45,9 +46,11 @@ class TorchDistributed(Backend):
     trace: bool = True
     keep_trajectory: bool = False
     drop: tuple[int, int, int] | None = None
+    hung_after: float = 600.0
 
     def __post_init__(self) -> None:
         require_positive("TorchDistributed(timeout)", self.timeout)
+        require_positive("TorchDistributed(hung_after)", self.hung_after)
         if self.compute not in ("real", "sleep"):
             raise SpecificationError(
                 f"TorchDistributed(compute) is {self.compute!r}; it must be 'real' or 'sleep'. Give one of these."
@@ -94,7 +97,7 @@ class TorchDistributed(Backend):
         Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process
         died or hung, MassLeak as every backend."""
         self.check(experiment)
-        member = Volunteer(self.timeout)
+        member = Volunteer(self.timeout, self.hung_after)
         require_size(experiment, member.size)
         with TemporaryDirectory(prefix="sgpsim-") as folder:
             try:

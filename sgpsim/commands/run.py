@@ -28,6 +28,7 @@ def main(
         out: where run folders are kept; a run that is there already is not computed again
         backend: auto, simulated, vectorized, or torch (under torchrun); default: what the file says, else auto
     """
+    from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.commands.show import tell
     from sgpsim.progress import bar
     from sgpsim.store import Store
@@ -35,7 +36,8 @@ def main(
 
     found = read(file, overrides)
     chosen, reason = found.backend(backend or "")
-    if os.environ.get("RANK", "0") != "0":  # one of several processes: the first one tells and keeps the run
+    if isinstance(chosen, TorchDistributed) and os.environ.get("RANK", "0") != "0":
+        # one of several processes: the first one tells and keeps the run
         if Store(out).find(found.experiment, chosen) is None:  # else the first one takes the run from there
             chosen.run(found.experiment)
         return 0
