@@ -79,7 +79,7 @@ class Experiment:
         if isinstance(descent, Descent):
             descent.step_size.check(self.nodes, most_steps(self.budget, self.nodes))
         if self.algorithm.uses_schedule:
-            require_valid(self.schedule, method=type(self.algorithm).__name__)
+            require_valid(self.schedule, type(self.algorithm).__name__, self.algorithm.needs_own_shares)
             self.algorithm.check(self.schedule)
         if self.start is not None and not isinstance(self.start, int | float):
             object.__setattr__(self, "start", _as_tuples(self.start))

@@ -77,10 +77,13 @@ def directed(draw: st.DrawFn, nodes: int) -> Schedule:
 
 @st.composite
 def undirected(draw: st.DrawFn, nodes: int) -> Schedule:
-    """Any schedule that D-PSGD carries."""
+    """Any schedule that D-PSGD carries: symmetric, directed, and without own shares."""
     graph = nx.gnp_random_graph(nodes, draw(st.floats(0.0, 1.0)), seed=draw(st.integers(0, 2**32)))
     graph.add_edges_from((node, node + 1) for node in range(nodes - 1))
-    return draw(st.sampled_from([UndirectedRing(nodes), Complete(nodes), GraphSchedule((graph,), Metropolis())]))
+    symmetric = [UndirectedRing(nodes), Complete(nodes), GraphSchedule((graph,), Metropolis())]
+    one = np.roll(np.eye(nodes), 1, axis=0)
+    hollow = [Matrices(((one + one.T) / 2,))] if nodes % 2 else []  # of an even number, two halves would swap for ever
+    return draw(st.sampled_from([*symmetric, OnePeerExponential(nodes), *hollow]))
 
 
 def descents() -> st.SearchStrategy[Descent]:

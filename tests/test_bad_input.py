@@ -65,6 +65,12 @@ def two_islands() -> nx.Graph:
     return nx.Graph([(0, 1), (2, 3)])
 
 
+def hollow_ring(nodes: int) -> np.ndarray:
+    """Half to either neighbour, nothing kept."""
+    one = np.roll(np.eye(nodes), 1, axis=0)
+    return (one + one.T) / 2
+
+
 def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
     """(name, what is refused, the value told, the rule told)."""
     quadratic = Quadratic(4, 3)
@@ -169,15 +175,33 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
     for model in (LogisticRegression, SoftmaxRegression):
         yield f"few samples, {model.__name__}", lambda make=model: make(8, few), "8", "sample"
     yield (
-        "D-PSGD on a directed ring",
-        lambda: built(DirectedRing(4), DPSGD()),
-        "gives 0 the share 0 and gets 0.5 back",
-        "must be equal",
+        "D-PSGD on an irregular digraph",
+        lambda: built(ErdosRenyiDigraph(4, 0.4, seed=0), DPSGD()),
+        "is given shares that sum to",
+        "must sum to 1 as well",
     )
     yield (
-        "D-PSGD, directed after the switch",
-        lambda: built(Switched(UndirectedRing(4), DirectedRing(4), at=1000), DPSGD()),
+        "D-PSGD, irregular after the switch",
+        lambda: built(Switched(UndirectedRing(4), ErdosRenyiDigraph(4, 0.4, seed=0), at=1000), DPSGD()),
         "at step 1000",
+        "must sum to 1 as well",
+    )
+    yield (
+        "D-PSGD where two only swap",
+        lambda: built(Matrices((np.eye(4)[[1, 0, 3, 2]], np.eye(4)[[3, 2, 1, 0]])), DPSGD()),
+        "keeps no share",
+        "in circles",
+    )
+    yield (
+        "D-PSGD on an even ring without own shares",
+        lambda: built(Matrices((hollow_ring(4),)), DPSGD()),
+        "keeps no share",
+        "in circles",
+    )
+    yield (
+        "AD-PSGD on a directed ring",
+        lambda: built(DirectedRing(4), ADPSGD()),
+        "gives 0 the share 0 and gets 0.5 back",
         "must be equal",
     )
     yield (
@@ -274,6 +298,7 @@ def test_the_neighbours_of_these_cases_are_fine() -> None:
     """What lies just on the other side of each rule runs."""
     for schedule, method in (
         (Complete(4), DPSGD()),
+        (DirectedRing(4), DPSGD()),
         (UndirectedRing(4), ADPSGD()),
         (OnePeerExponential(4), OverlapSGP(delay=0)),
         (columns([0.9, 0, 0, 0.5], [0.1, 0.5, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0.5, 0.5]), SGP(Momentum(momentum=0.0))),

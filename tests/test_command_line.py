@@ -230,7 +230,11 @@ BAD_INPUT = {
     "a missing matrix": ("schedule={type='MatrixFile', path='no.npy'}", "no.npy"),
     "a broken line": ("cluster.compute={type='MeasuredTimes', path='times.csv'}", "line 4"),
     "no path between nodes": ("cluster.graph_file='apart.graphml'", "no path from node"),
-    "directed for D-PSGD": ("algorithm.type=DPSGD", "without push-sum weights both must be equal"),
+    "irregular for D-PSGD": (
+        "algorithm.type=DPSGD",
+        "schedule={type='ErdosRenyiDigraph', probability=0.4, seed=0}",
+        "without push-sum weights what a node is given must sum to 1",
+    ),
     "asynchrony on arrays": ("algorithm={type='ADPSGD'}", "ADPSGD"),
 }
 
@@ -238,8 +242,8 @@ BAD_INPUT = {
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input(file: Path, tmp_path: Path, case: str) -> None:
     graph_files(tmp_path)
-    override, words = BAD_INPUT[case]
-    told = refused(sgpsim("run", file, override, "--out", tmp_path / "runs"))
+    *overrides, words = BAD_INPUT[case]
+    told = refused(sgpsim("run", file, *overrides, "--out", tmp_path / "runs"))
     assert words in told
     assert not list((tmp_path / "runs").glob("*")), "nothing may be written"
 

@@ -33,6 +33,12 @@ class Algorithm(ABC):
         return True
 
     @property
+    def needs_own_shares(self) -> bool:
+        """Whether every node must keep a share of its own at every step. If not, `check` sees to it that averaging
+        tends to the mean."""
+        return True
+
+    @property
     def leaves_in_flight(self) -> bool:
         """Whether mass may be under way between two steps. If not, the monitor takes any mass under way for a leak."""
         return False

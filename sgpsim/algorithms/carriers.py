@@ -1,5 +1,5 @@
-"""What a method without push-sum weights asks of a schedule: symmetric, doubly stochastic rounds; for AD-PSGD also two
-colours.
+"""What a method without push-sum weights asks of a schedule: D-PSGD doubly stochastic rounds whose products tend to
+averaging, AD-PSGD symmetric ones, and two colours.
 
 The rule: looked at when the experiment is built, over the rounds that validation looks at: one period, both parts of a
 switched schedule, or a window of one that never repeats.
@@ -8,10 +8,13 @@ switched schedule, or a window of one that never repeats.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import block_array, csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
 
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.schedules.validation import probe
+from sgpsim.schedules.validation import TOLERANCE, probe
 
 
 def _looked_at(schedule: Schedule) -> tuple[int, ...]:
@@ -35,6 +38,71 @@ def require_undirected(method: str, schedule: Schedule) -> None:
                 " weights both must be equal."
                 f" Use an undirected schedule such as BipartiteExponential, or SGP, which carries directed ones."
             )
+
+
+def require_averaging(method: str, schedule: Schedule) -> None:
+    """Raise unless every round is doubly stochastic and products of rounds tend to exact averaging, (1/n) 1 1'.
+
+    Columns that sum to 1 and a connected union are validation's. Rows must sum to 1, or the mean is not what nodes agree
+    on. Where every node keeps a share, that is all; where one keeps none, the product over a period must be primitive
+    (two nodes that only swap never agree). Of a schedule that never repeats 64 rounds are looked at for row sums, and,
+    if a node keeps nothing, the product over validation's window must be positive.
+    """
+    if not schedule.checked:
+        return
+    what = f"{method} on {type(schedule).__name__}(size={schedule.size})"
+    steps = probe(schedule)
+    window = steps.window if steps.repeats else steps.window[:64]
+    for step in dict.fromkeys(schedule.phase(step) for step in (*steps.before, *window)):
+        matrix = schedule.matrix(step)
+        sums = np.asarray(matrix.sum(axis=1))
+        wrong = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE * np.diff(matrix.indptr))
+        if len(wrong):
+            receiver = int(wrong[0])
+            raise SpecificationError(
+                f"{what}: at step {step} node {receiver} is given shares that sum to {sums[receiver]:.6g}; without push-sum"
+                " weights what a node is given must sum to 1 as well (a doubly stochastic matrix)."
+                " Use Metropolis() shares on an undirected graph, or SGP, which carries any connected schedule."
+            )
+    if all(min(schedule.round(step).kept) > 0.0 for step in window):
+        return
+    if not (_primitive(schedule, window) if steps.repeats else _positive(schedule, steps.window)):
+        raise SpecificationError(
+            f"{what}: some node keeps no share of its own, and products of the rounds do not tend to averaging (they go"
+            " round in circles, as two nodes that only swap do)."
+            " Give every node a share of its own, as (P + I)/2 does."
+        )
+
+
+def _primitive(schedule: Schedule, window: range) -> bool:
+    """Whether some power of the product over `window`, which repeats, is positive.
+
+    Looked at in the graph of (step, node): one arc per share from a step to the next, the last to the first. The product
+    is primitive exactly if that graph is strongly connected and its cycles' lengths have no common divisor beyond the
+    number of steps.
+    """
+    length = len(window)
+    arcs = [(schedule.matrix(step) > 0.0).astype(np.float64).T.tocsr() for step in window]
+    blocks: list[list[csr_array | None]] = [[None] * length for _ in range(length)]
+    for index, arc in enumerate(arcs):
+        blocks[index][(index + 1) % length] = arc
+    graph = csr_array(block_array(blocks, format="csr")) if length > 1 else arcs[0]
+    parts, _ = connected_components(graph, connection="strong")
+    if parts > 1:
+        return False
+    levels = np.asarray(dijkstra(graph, indices=[0], unweighted=True)[0]).astype(np.int64)
+    senders, receivers = graph.nonzero()
+    return int(np.gcd.reduce(levels[senders] + 1 - levels[receivers])) == length
+
+
+def _positive(schedule: Schedule, window: range) -> bool:
+    """Whether the product over `window`, or over its beginning, is positive: once it is, it stays so."""
+    reached: NDArray[np.float32] = np.eye(schedule.size, dtype=np.float32)
+    for step in window:
+        reached = ((schedule.matrix(step) > 0.0).astype(np.float32) @ reached > 0).astype(np.float32)
+        if reached.all():
+            return True
+    return False
 
 
 def two_colours(method: str, schedule: Schedule) -> tuple[int, ...]:

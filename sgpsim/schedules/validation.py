@@ -48,20 +48,21 @@ def probe(schedule: Schedule) -> Probe:
     return Probe((), range(schedule.period), True)
 
 
-def require_valid(schedule: Schedule, method: str = "the method") -> None:
+def require_valid(schedule: Schedule, method: str = "the method", own_shares: bool = True) -> None:
     """Raise SpecificationError, naming node and step, where `schedule` breaks the rule above.
 
-    method: named as the one that asks. Schedules whose `checked` is False pass unseen.
+    method: named as the one that asks. own_shares: whether it needs every node to keep one. Schedules whose `checked` is
+    False pass unseen.
     """
     if not schedule.checked:
         return
     what = f"{method} on {type(schedule).__name__}(size={schedule.size})"
     steps = probe(schedule)
     for step in dict.fromkeys(schedule.phase(step) for step in steps.before):
-        _require_stochastic(what, schedule.round(step), step)
+        _require_stochastic(what, schedule.round(step), step, own_shares)
     union, connected = csr_array((schedule.size, schedule.size)), False
     for step in dict.fromkeys(schedule.phase(step) for step in steps.window):
-        _require_stochastic(what, schedule.round(step), step)
+        _require_stochastic(what, schedule.round(step), step, own_shares)
         if not connected:
             union = union + _arcs(schedule.round(step))
             connected = _strongly_connected(union)
@@ -78,7 +79,7 @@ def require_valid(schedule: Schedule, method: str = "the method") -> None:
         )
 
 
-def _require_stochastic(what: str, found: Round, step: int) -> None:
+def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) -> None:
     what = f"{what}: at step {step} node"
     kept, arriving = np.asarray(found.kept), found.arriving
     receivers = np.repeat(np.arange(found.size), np.diff(arriving.indptr))
@@ -103,7 +104,7 @@ def _require_stochastic(what: str, found: Round, step: int) -> None:
             " share rule such as Uniform()."
         )
     wrong = np.flatnonzero(kept == 0.0)
-    if len(wrong):
+    if own_shares and len(wrong):
         sender = int(wrong[0])
         raise SpecificationError(
             f"{what} {sender} keeps no share of its own mass; every node must, or its weight can fall to 0."
