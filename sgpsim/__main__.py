@@ -1,7 +1,7 @@
 """The command line: `sgpsim COMMAND ...`, or `python -m sgpsim COMMAND ...`.
 
-The rule: what the user got wrong is one sentence on stderr, never a traceback. Exit codes: 0 done; 2 bad input; 3 mass
-was lost (the run is saved); 4 a real process died or hung; 5 the numbers diverged (the run is saved); 1 anything else.
+The rule: what the user got wrong is one sentence on stderr, never a traceback, and what was computed is kept and its
+place said. Exit codes: see DESCRIPTION, which is what `sgpsim --help` shows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sgpsim import commands
-from sgpsim.errors import Deadlock, MassLeak, NodeFailure, SpecificationError
+from sgpsim.errors import Deadlock, MassLeak, NodeFailure, NotSaved, SpecificationError
+from sgpsim.interruption import code_of, interruptible, name_of
 
-CODES: dict[type[Exception], int] = {SpecificationError: 2, MassLeak: 3, NodeFailure: 4, Deadlock: 1}
+CODES: dict[type[Exception], int] = {SpecificationError: 2, MassLeak: 3, NodeFailure: 4, NotSaved: 6, Deadlock: 1}
 
 
 def known_commands() -> dict[str, Callable[..., int]]:
@@ -26,30 +27,41 @@ def known_commands() -> dict[str, Callable[..., int]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that `arguments` (the command line's by default) name, and exit with its code."""
-    import tyro
+    with interruptible():
+        code = _code_of(arguments)
+    sys.exit(code)
 
+
+def _code_of(arguments: Sequence[str] | None) -> int:
+    """Run the command; its exit code."""
     try:
+        import tyro
+
         code = tyro.extras.subcommand_cli_from_dict(
             known_commands(), prog="sgpsim", description=DESCRIPTION, args=arguments
         )
+        sys.stdout.flush()
+        return code
     except tuple(CODES) as error:
         print(f"sgpsim: {error}", file=sys.stderr)
         folder = getattr(error, "folder", None)
-        if folder is not None:
+        if folder is not None and not isinstance(error, NotSaved):
             print(f"saved in {folder}")
-        code = next(code for kind, code in CODES.items() if isinstance(error, kind))
-    except KeyboardInterrupt:
-        print("sgpsim: interrupted; nothing half-written is left behind", file=sys.stderr)
-        code = 130
+        return next(code for kind, code in CODES.items() if isinstance(error, kind))
+    except KeyboardInterrupt as stop:
+        folder = getattr(stop, "folder", None)
+        kept = "no run was begun, and nothing is kept" if folder is None else f"what was measured lies in {folder}"
+        print(f"sgpsim: interrupted by {name_of(stop)}; {kept}", file=sys.stderr)
+        return code_of(stop)
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code)
+        return 1
 
 
 DESCRIPTION = """Simulate Stochastic Gradient Push and its relatives on a heterogeneous cluster, with real numerics.
 
-Exit codes: 0 done, 2 bad input, 3 mass lost, 4 a process died, 5 diverged, 1 else."""
+Exit codes: 0 done; 2 bad input; 3 mass was lost, 5 the numbers diverged (the run is saved); 4 a process died or hung;
+6 there was no room for a run or an output; 130 interrupted by SIGINT, 143 by SIGTERM (what was measured is saved); 1 anything else."""
 
 if __name__ == "__main__":
     main()

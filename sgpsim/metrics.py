@@ -76,11 +76,13 @@ class Measurements:
             accuracy = self.objective.accuracy(average64)
             if accuracy is not None:
                 found["accuracy"] = accuracy
-        for metric, values in found.items():
+        self.rows += [  # in one go, so that a run that is interrupted holds whole cuts
+            (seed, cut, step, -1, time, metric, value)
+            for metric, values in found.items()
             for seed, time, value in zip(
                 self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True
-            ):
-                self.rows.append((seed, cut, step, -1, time, metric, value))
+            )
+        ]
 
     def note(self, seed: int, step: int, node: int, time: float, metric: str, value: float) -> None:
         """One figure of a node's own."""

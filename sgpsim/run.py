@@ -60,6 +60,13 @@ class Final(NamedTuple):
         """z = x / w, (nodes, seeds, dimension)."""
         return self.values / self.weights.astype(self.values.dtype)[..., None]
 
+    def padded(self, seeds: int) -> Final:
+        """With NaN for the last of `seeds` seeds, which never began."""
+        missing = seeds - self.values.shape[1]
+        if not missing:
+            return self
+        return Final(*(np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim], constant_values=np.nan) for part in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -67,8 +74,8 @@ class Run:
     the nodes ended.
 
     outcome: finished, diverged (numbers left the floating-point range), leaked (the monitor found mass lost), failed
-    (a real process died or hung), or interrupted (a person or the system ended it before its time).
-    remarks: what happened where. statistics: counts of the machinery (events, mean gradient batch). provenance:
+    (a real process died or hung), or interrupted (a person or the system ended it before its time; `final` is NaN for
+    seeds that had not begun). remarks: what happened where. statistics: counts of the machinery (events, mean gradient batch). provenance:
     versions, machine, date.
     """
 
@@ -105,6 +112,13 @@ class Run:
     def average(self) -> NDArray[np.float64]:
         """xbar at the end, (seeds, dimension)."""
         return self.final.values.mean(axis=0)
+
+
+def not_begun(experiment: Experiment, begun: int) -> tuple[str, ...]:
+    """A remark on the seeds that a run did not come to."""
+    left = experiment.seeds[begun:]
+    shown = ", ".join(map(str, left[:10])) + (f", ... {len(left)} in all" if len(left) > 10 else "")
+    return (f"not begun, and NaN at the end: seed {shown}",) if left else ()
 
 
 def provenance() -> dict[str, Any]:

@@ -1,44 +1,29 @@
 """The store: runs as folders on disk, `<name>-<first 12 digits of the key>`.
 
-The rule: a folder is whole or not there. It is written beside its place and then renamed; it carries its experiment,
-the files that the experiment names, and a digest of each file, so that damage is found when it is read. The same
-experiment on the same backend is not computed twice.
-
-    experiment.json   the experiment, and the backend with its cluster
-    metrics.parquet   the tidy table of sgpsim.metrics
-    trace.parquet     spans and messages of sgpsim.trace, told apart by the column `kind` (where the run kept a trace)
-    final.npz         where the nodes ended; trajectory.npz, where the run kept one
-    inputs/           files that the experiment names
-    provenance.json   key, outcome, remarks, statistics, versions, machine, date, and the digests
+The rule: a folder is whole or not there, and holds what sgpsim.run_folders says. The same experiment on the same
+backend is not computed twice. What was computed is not thrown away: a run that was interrupted, or whose processes
+failed, lies in `<name>-<key>-interrupted` (or `-failed`), which is never taken for the run itself; a run that its place
+has no room for is kept in the system's temporary folder, or without its large tables, and NotSaved says where.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+import itertools
 import tempfile
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import polars as pl
 
 from sgpsim.backends.backend import Backend, Progress
-from sgpsim.errors import MassLeak, SpecificationError
+from sgpsim.errors import MassLeak, NotSaved, SpecificationError, require_folder_name
 from sgpsim.experiment import Experiment
-from sgpsim.keys import digest, key, with_files
-from sgpsim.plain_data import from_plain, to_plain
-from sgpsim.run import Final, Run, Trajectory
-from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
+from sgpsim.keys import key
+from sgpsim.run import Run
+from sgpsim.run_folders import read_run, write_run
+from sgpsim.whole_folders import beside, clear, put
 
-FORMAT = 1
-COPIED_BYTES = 1 << 26
-"""Files that an experiment names are copied into its folder up to this size; larger ones are referred to where they
-are."""
+PARTIAL = ("interrupted", "failed")
+"""Outcomes of runs that did not come to their end for a reason outside their numbers."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +33,10 @@ class Store:
     folder: Path
 
     def require_writable(self) -> None:
-        """Raise SpecificationError unless files can be written here; makes the folder."""
+        """Raise SpecificationError unless files can be written here; makes the folder, and clears it of what killed
+        programs left half-written."""
         require_folder(self.folder)
+        clear(self.folder)
 
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
         """The folder of this experiment on this backend, under whatever name, if it is there."""
@@ -58,8 +45,13 @@ class Store:
     def run(
         self, name: str, experiment: Experiment, backend: Backend, progress: Progress | None = None
     ) -> tuple[Run, Path, bool]:
-        """(run, its folder, whether it was there already). Raises MassLeak where the monitor found one and is set to
-        raise; the run is saved."""
+        """(run, its folder, whether it was there already).
+
+        Raises MassLeak where the monitor found one and is set to raise, and KeyboardInterrupt where the user ended the
+        run; what was computed is saved first, and the exception carries it as `run`, its place as `folder`. Raises
+        NotSaved, with the same, where the place has no room.
+        """
+        require_folder_name("the name of the run", name)
         backend.check(experiment)
         self.require_writable()
         there = self.find(experiment, backend)
@@ -67,26 +59,49 @@ class Store:
             return load(there), there, True
         try:
             run = backend.run(experiment, progress)
-        except MassLeak as leak:
-            run = getattr(leak, "run", None)
+        except (MassLeak, KeyboardInterrupt) as ending:
+            run = getattr(ending, "run", None)
             if isinstance(run, Run):
-                leak.folder = self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
+                ending.folder = self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
             raise
         return run, self.save(name, run, backend), False
 
     def save(self, name: str, run: Run, backend: Backend) -> Path:
-        """Write `run`; its folder. If the same run was written meanwhile, that one stays."""
-        told = key(run.experiment, backend)
-        place = self.folder / f"{name}-{told[:12]}"
+        """Write `run`; its folder. If the same run was written meanwhile, that one stays. Raises NotSaved where there
+        is no room; its `folder` is where the run lies instead."""
+        require_folder_name("the name of the run", name)
         self.require_writable()
-        with _beside(place) as folder:
-            _write(folder, run, backend, {"name": name, "key": told})
-            try:
-                os.replace(folder, place)
-            except OSError:
-                if not (place / "provenance.json").is_file():
-                    raise
-        return place
+        about = {"name": name, "key": key(run.experiment, backend)}
+        stem = f"{name}-{about['key'][:12]}"
+        if run.outcome in PARTIAL:
+            stem += f"-{run.outcome}"
+        try:
+            return _saved(self.folder, stem, run, backend, about)
+        except OSError as error:
+            raise _kept_elsewhere(self.folder, stem, run, backend, about, error) from None
+
+
+def load(path: Path | str) -> Run:
+    """The run in the folder `path`. Raises SpecificationError that names the file where one is missing, damaged, or of
+    another format."""
+    return read_run(Path(path))
+
+
+def load_all(paths: Iterable[Path]) -> dict[str, Run]:
+    """Several runs by the names of their folders; at least one, none twice."""
+    given = list(paths)
+    if not given:
+        raise SpecificationError(
+            "no run folder is given; at least one is needed. Give folders that `sgpsim run` wrote."
+        )
+    for number, path in enumerate(given):
+        if path.resolve() in [other.resolve() for other in given[:number]]:
+            raise SpecificationError(f"the run folder {str(path)!r} is given twice; each must be another. Give it once.")
+    runs = {str(path): load(path) for path in given}
+    names = {path.resolve().name for path in given}
+    if len(names) == len(given):
+        runs = {Path(path).resolve().name: run for path, run in runs.items()}
+    return runs
 
 
 def require_folder(folder: Path) -> Path:
@@ -102,129 +117,42 @@ def require_folder(folder: Path) -> Path:
         ) from None
 
 
-@contextmanager
-def _beside(place: Path) -> Generator[Path]:
-    """A temporary folder on the same file system; removed if it is still there at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _saved(parent: Path, stem: str, run: Run, backend: Backend, about: dict[str, str], tables: bool = True) -> Path:
+    """The folder in `parent` that now holds `run`: `stem`, or with a number where a partial run already lies there."""
+    with beside(parent / stem) as folder:
+        write_run(folder, run, backend, about, tables)
+        for place in _places(parent, stem, run.outcome in PARTIAL):
+            try:
+                put(folder, place)
+            except OSError:
+                if not (place / "provenance.json").is_file():
+                    raise
+                if run.outcome in PARTIAL:
+                    continue
+            return place
+    raise AssertionError("there is always another number")
 
 
-def _write(folder: Path, run: Run, backend: Backend, about: dict[str, str]) -> None:
-    def kept(file: Path) -> str:
-        if file.stat().st_size > COPIED_BYTES:
-            return str(file.resolve())
-        copy = Path("inputs") / f"{digest(file)[:12]}-{file.name}"
-        (folder / "inputs").mkdir(exist_ok=True)
-        shutil.copyfile(file, folder / copy)
-        return copy.as_posix()
-
-    told = {"format": FORMAT, "experiment": to_plain(run.experiment), "backend": to_plain(backend)}
-    _write_json(folder / "experiment.json", with_files(told, kept))
-    run.metrics.write_parquet(folder / "metrics.parquet")
-    np.savez(folder / "final.npz", **run.final._asdict())  # pyright: ignore[reportArgumentType]
-    if run.trajectory is not None:
-        np.savez(folder / "trajectory.npz", **run.trajectory._asdict())  # pyright: ignore[reportArgumentType]
-    if run.trace is not None:
-        tables = [
-            table.with_columns(kind=pl.lit(kind))
-            for kind, table in zip(("span", "message"), (run.trace.spans, run.trace.messages), strict=True)
-        ]
-        pl.concat(tables, how="diagonal").select("kind", pl.exclude("kind")).write_parquet(folder / "trace.parquet")
-    files = {file.relative_to(folder).as_posix(): digest(file) for file in sorted(folder.rglob("*")) if file.is_file()}
-    ended = {
-        "backend": run.backend,
-        "outcome": run.outcome,
-        "remarks": list(run.remarks),
-        "statistics": to_plain(run.statistics),
-    }
-    _write_json(folder / "provenance.json", {**about, **ended, **to_plain(run.provenance), "files": files})
+def _places(parent: Path, stem: str, numbered: bool) -> Generator[Path]:
+    yield parent / stem
+    if numbered:
+        yield from (parent / f"{stem}-{number}" for number in itertools.count(2))
 
 
-def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def load(path: Path | str) -> Run:
-    """The run in the folder `path`. Raises SpecificationError that names the file where one is missing or damaged."""
-    folder = Path(path)
-    if not (folder / "provenance.json").is_file():
-        raise SpecificationError(
-            f"{str(folder / 'provenance.json')!r} is missing; a run folder has one."
-            " Give a folder that `sgpsim run` has written."
-        )
-    told = _read_json(folder / "provenance.json")
-    files = told.get("files")
-    if not isinstance(files, dict) or not {"experiment.json", "metrics.parquet", "final.npz"} <= set(files):
-        raise _damaged(folder, "provenance.json", "it does not list the run's files")
-    for name, expected in files.items():
-        if not (folder / name).is_file():
-            raise _damaged(folder, name, "it is missing")
-        if digest(folder / name) != expected:
-            raise _damaged(folder, name, "its content is not what was written")
-    content = _read_json(folder / "experiment.json")
-    if content.get("format") != FORMAT:
-        raise SpecificationError(
-            f"{str(folder / 'experiment.json')!r} has format {content.get('format')!r}; this version of sgpsim reads"
-            f" {FORMAT}. Run the experiment again."
-        )
-    experiment = from_plain(content["experiment"], Experiment, folder, source=str(folder / "experiment.json"))
-    trajectory = Trajectory(**_arrays(folder / "trajectory.npz")) if "trajectory.npz" in files else None
-    trace = _trace(pl.read_parquet(folder / "trace.parquet")) if "trace.parquet" in files else None
-    return Run(
-        experiment,
-        told["backend"],
-        pl.read_parquet(folder / "metrics.parquet"),
-        Final(**_arrays(folder / "final.npz")),
-        trace,
-        trajectory,
-        told["outcome"],
-        tuple(told["remarks"]),
-        {name: float(value) for name, value in told["statistics"].items()},
-        {
-            name: value
-            for name, value in told.items()
-            if name not in ("backend", "outcome", "remarks", "statistics", "files")
-        },
-    )
-
-
-def load_all(paths: Iterable[Path]) -> dict[str, Run]:
-    """Several runs by the names of their folders; at least one."""
-    found = {str(path): load(path) for path in paths}
-    if len({path.name for path in map(Path, found)}) == len(found):
-        found = {Path(path).name: run for path, run in found.items()}
-    if not found:
-        raise SpecificationError(
-            "no run folder is given; at least one is needed. Give folders that `sgpsim run` wrote."
-        )
-    return found
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(file.parent, file.name, str(error)) from None
-    if not isinstance(found, dict):
-        raise _damaged(file.parent, file.name, "it holds no table")
-    return found
-
-
-def _arrays(file: Path) -> dict[str, Any]:
-    with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def _trace(table: pl.DataFrame) -> Trace:
-    spans, messages = (table.filter(pl.col("kind") == kind) for kind in ("span", "message"))
-    return Trace(spans.select(*SPAN_SCHEMA), messages.select(*MESSAGE_SCHEMA))
-
-
-def _damaged(folder: Path, name: str, why: str) -> SpecificationError:
-    return SpecificationError(
-        f"{str(folder / name)!r} is damaged: {why}. Delete the folder {str(folder)!r} and run the experiment again."
-    )
+def _kept_elsewhere(
+    parent: Path, stem: str, run: Run, backend: Backend, about: dict[str, str], error: OSError
+) -> NotSaved:
+    """Keep what can be kept: the whole run in the temporary folder, else without its large tables; and say so."""
+    reason = f"the run cannot be saved in {str(parent)!r} ({error.strerror or error})"
+    temporary = Path(tempfile.gettempdir())
+    folder: Path | None = None
+    for place, tables in ((temporary, True), (parent, False), (temporary, False)):
+        try:
+            if place is temporary:
+                place = Path(tempfile.mkdtemp(prefix="sgpsim-kept-", dir=temporary))
+            folder = _saved(place, stem, run, backend, about, tables)
+        except OSError:
+            continue
+        what = "all of it lies" if tables else "without its trace and trajectory it lies"
+        return NotSaved(f"{reason}; {what} in {str(folder)!r}. Make room, and move it.", run, folder)
+    return NotSaved(f"{reason}, nor in {str(temporary)!r}; its numbers are lost. Make room, and run it again.", run, None)

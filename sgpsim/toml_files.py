@@ -27,7 +27,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import SpecificationError, nearest, require_folder_name, shortened
 from sgpsim.experiment import Experiment
 from sgpsim.plain_data import from_plain, located
 from sgpsim.schedules.schedule import Schedule
@@ -98,8 +98,10 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     name = found.get("name", file.stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise SpecificationError(
-            f"{source}: name: {name!r} names a folder; it must be letters, digits, dots, dashes and underscores."
+            f"{source}: name is {shortened(name)}; it names a folder, and must be letters, digits, dots, dashes and"
+            " underscores. Give such as name = 'ring-8'."
         )
+    require_folder_name(f"{source}: name", name)
     nodes = _nodes(found, base, source)
     cluster, message_bytes = _cluster(found.get("cluster", {}), nodes, base, source)
     content = {name: value for name, value in found.items() if name in FIELDS}

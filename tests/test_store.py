@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from random_experiments import experiments
 
-from sgpsim import store as store_module
+from sgpsim import whole_folders
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
@@ -30,6 +31,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.keys import key
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
+from sgpsim.run_folders import FORMAT, seal
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.store import Store, load
@@ -143,7 +145,7 @@ def test_a_killed_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     def cut(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module.os, "replace", cut)
+    monkeypatch.setattr(whole_folders.os, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
         Store(tmp_path).save("cut", run, simulated())
     assert list(tmp_path.iterdir()) == []
@@ -187,17 +189,100 @@ def test_damage_is_told_by_the_name_of_the_file(tmp_path: Path, name: str, damag
     assert "run" in str(caught.value)
 
 
-def test_no_run_folder_and_another_format(tmp_path: Path) -> None:
+def rewritten(folder: Path, name: str, content: bytes) -> None:
+    """Change one file of a run folder, and the digests with it, as a forger would."""
+    (folder / name).write_bytes(content)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    if name != "provenance.json":
+        provenance["files"][name] = hashlib.sha256(content).hexdigest()
+    (folder / "provenance.json").write_text(json.dumps({**provenance, "digest": seal(provenance)}))
+
+
+def with_format(folder: Path, name: str, number: int) -> bytes:
+    """The content of a file of a run folder as it is, but for the format it says."""
+    file, content = folder / name, io.BytesIO()
+    if name.endswith(".json"):
+        return json.dumps({**json.loads(file.read_text()), "format": number}).encode()
+    if name.endswith(".npz"):
+        np.savez(content, **{**np.load(file), "format": np.array(number)})
+    else:
+        pl.read_parquet(file).write_parquet(content, metadata={"format": str(number)})
+    return content.getvalue()
+
+
+EVERY_FILE = ["experiment.json", "metrics.parquet", "trace.parquet", "final.npz", "trajectory.npz", "provenance.json"]
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_every_file_says_its_format_and_another_one_is_refused(tmp_path: Path, name: str) -> None:
+    backend = simulated(keep_trajectory=True)
+    run, folder, _ = Store(tmp_path).run("any", experiment(), backend)
+    rewritten(folder, name, with_format(folder, name, FORMAT))
+    assert_same(load(folder), run)
+    for number, words in ((99, "a newer sgpsim"), (FORMAT - 1, "open it with the version that wrote it")):
+        rewritten(folder, name, with_format(folder, name, number))
+        with pytest.raises(SpecificationError, match=rf"{name}' has format {number}.*{words}"):
+            load(folder)
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(SpecificationError, match=r"provenance.json' is missing"):
         load(tmp_path)
-    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
-    content = json.loads((folder / "experiment.json").read_text())
-    (folder / "experiment.json").write_text(json.dumps({**content, "format": 99}))
-    told = json.loads((folder / "provenance.json").read_text())
-    told["files"]["experiment.json"] = hashlib.sha256((folder / "experiment.json").read_bytes()).hexdigest()
-    (folder / "provenance.json").write_text(json.dumps(told))
-    with pytest.raises(SpecificationError, match="format 99"):
+
+
+@pytest.mark.parametrize("change", [{"outcome": "finished"}, {"remarks": []}, {"statistics": {}}, {"key": "0"}])
+def test_a_changed_provenance_is_not_believed(tmp_path: Path, change: dict[str, object]) -> None:
+    backend = simulated(drop=(0, 1, 0), monitor="record")
+    _, folder, _ = Store(tmp_path).run("leak", experiment(), backend)
+    file = folder / "provenance.json"
+    file.write_text(json.dumps(json.loads(file.read_text())))  # the same content in other words is fine
+    assert load(folder).outcome == "leaked"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(SpecificationError, match=r"provenance.json' is damaged: its content is not what was written"):
         load(folder)
+
+
+FORGERIES = {
+    "outcome": "outcome",
+    "remarks": "remarks",
+    "statistics": "statistics",
+    "files": "does not list",
+}
+
+
+@pytest.mark.parametrize("entry", FORGERIES)
+@pytest.mark.parametrize("value", [None, 7, [7], {"a": "b"}, "won"])
+def test_nonsense_under_right_digests_is_damage(tmp_path: Path, entry: str, value: object) -> None:
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
+    provenance = json.loads((folder / "provenance.json").read_text())
+    rewritten(folder, "provenance.json", json.dumps({**provenance, entry: value}).encode())
+    with pytest.raises(SpecificationError, match=FORGERIES[entry]):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+@pytest.mark.parametrize("content", [b"", b"{}", b"PAR1PAR1PAR1", b"PK\x03\x04", b"\xff\xfe\x00"])
+def test_files_that_cannot_be_read_under_right_digests_are_damage(tmp_path: Path, name: str, content: bytes) -> None:
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated(keep_trajectory=True))
+    if name == "provenance.json":
+        (folder / name).write_bytes(content)
+    else:
+        rewritten(folder, name, content)
+    with pytest.raises(SpecificationError, match=name) as caught:
+        load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_arrays_of_another_experiment_are_refused(tmp_path: Path) -> None:
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated(keep_trajectory=True))
+    _, other, _ = Store(tmp_path).run("any", experiment(seeds=(0,)), simulated(keep_trajectory=True))
+    for name in ("final.npz", "trajectory.npz"):
+        before = (folder / name).read_bytes()
+        rewritten(folder, name, (other / name).read_bytes())
+        with pytest.raises(SpecificationError, match=rf"{name}' is damaged.*shape"):
+            load(folder)
+        rewritten(folder, name, before)
+    load(folder)
 
 
 def test_a_leak_is_saved_before_it_is_raised(tmp_path: Path) -> None:

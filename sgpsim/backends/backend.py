@@ -30,8 +30,8 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
-        """Run `experiment` to its end. Raises MassLeak (with the run so far as `.run`) where mass is lost and the
-        monitor is set to raise."""
+        """Run `experiment` to its end. Raises MassLeak where mass is lost and the monitor is set to raise, and lets
+        KeyboardInterrupt through; both carry the run so far as `.run` (the latter where anything was measured)."""
 
     @abstractmethod
     def check(self, experiment: Experiment) -> None:

@@ -147,7 +147,7 @@ class StepCuts:
 
     def trajectory(self) -> Trajectory | None:
         """All cuts, stacked, with a seeds axis of one."""
-        if self.kept is None:
+        if not self.kept:
             return None
         values, weights, gradients, moves, flights, flight_weights, clocks = (
             np.array(part) for part in zip(*self.kept, strict=True)

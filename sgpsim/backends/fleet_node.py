@@ -327,7 +327,7 @@ class FleetNode(Node):
         return Final(np.array(_numpy(self.mass.value)), np.array(weights), np.array(self.clock.now))
 
     def trajectory(self) -> Trajectory | None:
-        if self.kept is None:
+        if not self.kept:
             return None
         values, weights, gradients, moves, flights, flight_weights, clocks = (
             np.array(part) for part in zip(*self.kept, strict=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +30,7 @@ from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Measurements
-from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
+from sgpsim.run import Final, Outcome, Run, Trajectory, not_begun, provenance
 from sgpsim.streams import scalars
 from sgpsim.trace import Trace, TraceBuilder, joined
 
@@ -85,12 +85,17 @@ class Simulated(Backend):
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
         results: list[Simulation] = []
-        for number, seed in enumerate(experiment.seeds):
-            simulation = Simulation(self, experiment, seed, self.trace and number == 0, progress, number)
-            simulation.execute()
-            results.append(simulation)
-            if simulation.monitor.leaks and self.monitor == "raise":
-                break
+        try:
+            for number, seed in enumerate(experiment.seeds):
+                results.append(Simulation(self, experiment, seed, self.trace and number == 0, progress, number))
+                results[-1].execute()
+                if results[-1].monitor.leaks and self.monitor == "raise":
+                    break
+        except KeyboardInterrupt as stop:
+            if any(result.measurements.rows for result in results):
+                run = replace(_as_run(experiment, self, results), outcome="interrupted")
+                stop.run = run  # pyright: ignore[reportAttributeAccessIssue]
+            raise
         run = _as_run(experiment, self, results)
         if run.outcome == "leaked" and self.monitor == "raise":
             leak = MassLeak(run.remarks[0])
@@ -211,6 +216,9 @@ class Simulation:
             self.outcome, self.remarks = "diverged", [f"seed {self.seed}: {stop} ({self.environment.now:.6g} s)"]
         except Leaking:
             self.outcome = "leaked"
+        except KeyboardInterrupt:
+            self.remarks = [f"seed {self.seed}: interrupted at {self.environment.now:.6g} s"]
+            raise
         finally:
             if collecting:
                 gc.enable()
@@ -279,13 +287,10 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
     for result in results:
         if result.outcome != "finished" and worst != "leaked":
             worst = result.outcome
-    done = results + results[-1:] * (
-        len(experiment.seeds) - len(results)
-    )  # a leak may have ended the run before the last seed
     final = Final(
-        np.stack([[node.held.value for node in result.nodes] for result in done], axis=1),
-        np.stack([[node.held.weight for node in result.nodes] for result in done], axis=1).astype(np.float64),
-        np.stack([[node.now for node in result.nodes] for result in done], axis=1),
+        np.stack([[node.held.value for node in result.nodes] for result in results], axis=1),
+        np.stack([[node.held.weight for node in result.nodes] for result in results], axis=1).astype(np.float64),
+        np.stack([[node.now for node in result.nodes] for result in results], axis=1),
     )
     trajectories = [
         found for result in results if result.step_cuts and (found := result.step_cuts.trajectory()) is not None
@@ -296,11 +301,11 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
         experiment,
         "Simulated",
         pl.concat([result.measurements.table() for result in results]),
-        final,
+        final.padded(len(experiment.seeds)),
         joined(list(traces)),
-        _joined(trajectories) if len(trajectories) == len(results) else None,
+        _joined(trajectories) if len(trajectories) == len(experiment.seeds) else None,
         worst,
-        tuple(remark for result in results for remark in result.remarks),
+        tuple(remark for result in results for remark in result.remarks) + not_begun(experiment, len(results)),
         {
             "gradient_batches": float(batches),
             "mean_gradient_batch": sum(result.batch.evaluated for result in results) / max(batches, 1),

@@ -19,7 +19,7 @@ from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, SpecificationError, require_count
 from sgpsim.experiment import Experiment
-from sgpsim.run import Outcome, Run, provenance
+from sgpsim.run import Outcome, Run, not_begun, provenance
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Vectorized(Backend):
         fleet = FleetNode(self, experiment, progress)
         outcome: Outcome = "finished"
         remarks: list[str] = []
+        ending: BaseException | None = None
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 _drive(experiment, fleet)
@@ -91,7 +92,12 @@ class Vectorized(Backend):
             outcome, remarks = "diverged", [f"seeds {experiment.seeds}: {stop}"]
         except Leaking:
             pass
-        if fleet.monitor.leaks:
+        except KeyboardInterrupt as stop:
+            if fleet.reported < 0:
+                raise  # nothing was computed
+            ending, outcome = stop, "interrupted"
+            remarks = [f"seeds {experiment.seeds}: interrupted after step {fleet.reported}", *fleet.monitor.leaks]
+        if fleet.monitor.leaks and outcome != "interrupted":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
         run = Run(
             experiment,
@@ -106,9 +112,10 @@ class Vectorized(Backend):
             provenance(),
         )
         if outcome == "leaked" and self.monitor == "raise":
-            leak = MassLeak(run.remarks[0])
-            leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
-            raise leak
+            ending = MassLeak(run.remarks[0])
+        if ending is not None:
+            ending.run = run  # pyright: ignore[reportAttributeAccessIssue]
+            raise ending
         return run
 
 
@@ -135,20 +142,33 @@ def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress 
     from sgpsim.run import Final
     from sgpsim.trace import joined
 
-    runs = [backend.run(dataclasses.replace(experiment, seeds=(seed,)), progress) for seed in experiment.seeds]
+    runs: list[Run] = []
+    ending: KeyboardInterrupt | None = None
+    try:
+        for seed in experiment.seeds:
+            runs.append(backend.run(dataclasses.replace(experiment, seeds=(seed,)), progress))
+    except KeyboardInterrupt as stop:
+        runs += [run for run in [getattr(stop, "run", None)] if isinstance(run, Run)]
+        if not runs:
+            raise
+        ending = stop
     final = Final(*(np.concatenate([run.final[part] for run in runs], axis=1) for part in range(3)))
     bad = [run for run in runs if run.outcome != "finished"]
-    return dataclasses.replace(
+    whole = dataclasses.replace(
         runs[0],
         experiment=experiment,
         metrics=pl.concat([run.metrics for run in runs]),
-        final=final,
+        final=final.padded(len(experiment.seeds)),
         trace=joined([run.trace for run in runs[:1] if run.trace is not None]),
         trajectory=None,
-        outcome=bad[0].outcome if bad else "finished",
-        remarks=tuple(remark for run in runs for remark in run.remarks),
+        outcome="interrupted" if ending is not None else bad[0].outcome if bad else "finished",
+        remarks=tuple(remark for run in runs for remark in run.remarks) + not_begun(experiment, len(runs)),
         statistics={
             "node_steps": sum(run.statistics["node_steps"] for run in runs),
             "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),
         },
     )
+    if ending is not None:
+        ending.run = whole  # pyright: ignore[reportAttributeAccessIssue]
+        raise ending
+    return whole

@@ -30,6 +30,7 @@ def main(
     """
     from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.commands.show import tell
+    from sgpsim.errors import NotSaved
     from sgpsim.progress import bar
     from sgpsim.store import Store
     from sgpsim.toml_files import read
@@ -42,8 +43,12 @@ def main(
             chosen.run(found.experiment)
         return 0
     print(reason)
-    with bar(found.name) as progress:
-        run, folder, old = Store(out).run(found.name, found.experiment, chosen, progress)
+    try:
+        with bar(found.name) as progress:
+            run, folder, old = Store(out).run(found.name, found.experiment, chosen, progress)
+    except NotSaved as error:
+        tell(error.run)
+        raise
     tell(run)
     print(f"\nfound in {folder}; nothing was computed anew" if old else f"\nsaved in {folder}")
     if run.outcome == "leaked":

@@ -1,0 +1,276 @@
+"""Run folders: the files that a run is written as, and back.
+
+The rule: reading gives the run that was written, to the bit, or SpecificationError that names the file; it runs no code
+of anybody's. Every file says its format. `provenance.json` holds the SHA-256 of each other file and of itself, which
+finds damage and careless edits; whoever forges a folder can compute digests too.
+
+    experiment.json   the experiment, and the backend with its cluster
+    metrics.parquet   the tidy table of sgpsim.metrics
+    trace.parquet     spans and messages of sgpsim.trace, told apart by the column `kind` (where the run kept a trace)
+    final.npz         where the nodes ended; trajectory.npz, where the run kept one
+    inputs/           files that the experiment names
+    provenance.json   key, outcome, remarks, statistics, versions, machine, date, and the digests
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+import polars as pl
+
+from sgpsim.backends.backend import Backend
+from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.keys import digest, with_files
+from sgpsim.metrics import SCHEMA
+from sgpsim.plain_data import from_plain, to_plain
+from sgpsim.run import Final, Outcome, Run, Trajectory
+from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
+
+FORMAT = 2
+"""Of every file of a folder. 1: provenance had no digest of its own, and only experiment.json said the format."""
+COPIED_BYTES = 1 << 26
+"""Files that an experiment names are copied into its folder up to this size; larger ones are referred to where they
+are."""
+OF_THE_RUN = ("backend", "outcome", "remarks", "statistics", "files", "digest")
+"""Entries of provenance.json that are no part of `Run.provenance`."""
+TRACE_SCHEMA = {"kind": pl.String, **SPAN_SCHEMA, **MESSAGE_SCHEMA}
+
+
+def write_run(folder: Path, run: Run, backend: Backend, about: Mapping[str, str], tables: bool = True) -> None:
+    """Write `run` into the empty `folder`. about: entries of the provenance. tables: False leaves trace and trajectory
+    out, which are the large ones."""
+
+    def kept(file: Path) -> str:
+        if file.stat().st_size > COPIED_BYTES:
+            return str(file.resolve())
+        copy = Path("inputs") / f"{digest(file)[:12]}-{file.name}"
+        (folder / "inputs").mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / copy)
+        return copy.as_posix()
+
+    content = {"format": FORMAT, "experiment": to_plain(run.experiment), "backend": to_plain(backend)}
+    _write_json(folder / "experiment.json", with_files(content, kept))
+    _write_table(folder / "metrics.parquet", run.metrics)
+    _write_arrays(folder / "final.npz", run.final._asdict())
+    if tables and run.trajectory is not None:
+        _write_arrays(folder / "trajectory.npz", run.trajectory._asdict())
+    if tables and run.trace is not None:
+        kinds = (("span", run.trace.spans), ("message", run.trace.messages))
+        parts = [table.with_columns(kind=pl.lit(kind)) for kind, table in kinds]
+        _write_table(folder / "trace.parquet", pl.concat(parts, how="diagonal").select(*TRACE_SCHEMA))
+    files = {file.relative_to(folder).as_posix(): digest(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    provenance = {
+        "format": FORMAT,
+        **about,
+        "backend": run.backend,
+        "outcome": run.outcome,
+        "remarks": list(run.remarks),
+        "statistics": to_plain(run.statistics),
+        **to_plain(run.provenance),
+        "files": files,
+    }
+    _write_json(folder / "provenance.json", {**provenance, "digest": seal(provenance)})
+
+
+def seal(provenance: Mapping[str, Any]) -> str:
+    """The SHA-256 of everything in provenance.json but the digest itself, as canonical JSON."""
+    content = {name: value for name, value in provenance.items() if name != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_run(folder: Path) -> Run:
+    """The run in `folder`. Raises SpecificationError that names the file where one is missing, damaged, or of another
+    format."""
+    if not (folder / "provenance.json").is_file():
+        raise SpecificationError(
+            f"{str(folder / 'provenance.json')!r} is missing; a run folder has one."
+            " Give a folder that `sgpsim run` has written."
+        )
+    provenance = _read_json(folder / "provenance.json")
+    _require_format(folder / "provenance.json", provenance.get("format", 1))
+    try:
+        whole = provenance.get("digest") == seal(provenance)
+    except ValueError:  # numbers that JSON does not have
+        whole = False
+    if not whole:
+        raise damaged(folder, "provenance.json", "its content is not what was written")
+    files = _files(folder, provenance)
+    content = _read_json(folder / "experiment.json")
+    _require_format(folder / "experiment.json", content.get("format"))
+    experiment = from_plain(content.get("experiment"), Experiment, folder, source=str(folder / "experiment.json"))
+    final = _final(folder, experiment)
+    outcome, remarks, statistics = _ending(folder, provenance)
+    return Run(
+        experiment,
+        str(provenance.get("backend")),
+        _read_table(folder / "metrics.parquet", SCHEMA),
+        final,
+        _trace(folder) if "trace.parquet" in files else None,
+        _trajectory(folder, final) if "trajectory.npz" in files else None,
+        outcome,
+        remarks,
+        statistics,
+        {name: value for name, value in provenance.items() if name not in OF_THE_RUN},
+    )
+
+
+def damaged(folder: Path, name: str, why: str) -> SpecificationError:
+    reason = " ".join(why.split())
+    return SpecificationError(
+        f"{str(folder / name)!r} is damaged: {reason[:200]}. Delete the folder {str(folder)!r} and run the experiment"
+        " again."
+    )
+
+
+# -- provenance
+
+
+def _files(folder: Path, provenance: Mapping[str, Any]) -> Iterable[str]:
+    """The names of the folder's files, all there and as they were written."""
+    files = provenance.get("files")
+    if not isinstance(files, dict) or not {"experiment.json", "metrics.parquet", "final.npz"} <= set(files):
+        raise damaged(folder, "provenance.json", "it does not list the run's files")
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise damaged(folder, name, "it is missing")
+        if _attempt(folder, name, partial(digest, folder / name)) != expected:
+            raise damaged(folder, name, "its content is not what was written")
+    return files
+
+
+def _ending(folder: Path, provenance: Mapping[str, Any]) -> tuple[Outcome, tuple[str, ...], dict[str, float]]:
+    """Outcome, remarks and statistics."""
+    outcome, remarks, statistics = (cast("Any", provenance.get(name)) for name in ("outcome", "remarks", "statistics"))
+    if outcome not in get_args(Outcome):
+        raise damaged(folder, "provenance.json", f"the outcome {outcome!r} is none of {', '.join(get_args(Outcome))}")
+    if not isinstance(remarks, list) or not all(isinstance(remark, str) for remark in remarks):
+        raise damaged(folder, "provenance.json", "its remarks are no list of sentences")
+    try:
+        numbers = {str(name): float(value) for name, value in dict(statistics).items()}
+    except (TypeError, ValueError):
+        raise damaged(folder, "provenance.json", "its statistics are no table of numbers") from None
+    return cast("Outcome", outcome), tuple(remarks), numbers
+
+
+def _require_format(file: Path, format_: Any) -> None:
+    if format_ == FORMAT and not isinstance(format_, bool):
+        return
+    if isinstance(format_, int) and format_ > FORMAT:
+        raise SpecificationError(
+            f"{str(file)!r} has format {format_}, which a newer sgpsim wrote; this one reads {FORMAT}. Update sgpsim, or"
+            " run the experiment again."
+        )
+    raise SpecificationError(
+        f"{str(file)!r} has format {format_!r}; this version of sgpsim reads {FORMAT}. Run the experiment again, or open"
+        " it with the version that wrote it."
+    )
+
+
+# -- files of each kind
+
+
+def _attempt(folder: Path, name: str, read: Callable[[], Any]) -> Any:
+    """What `read` gives; whatever a reader stumbles over is damage of that file."""
+    try:
+        return read()
+    except (KeyboardInterrupt, SystemExit, SpecificationError):
+        raise
+    except BaseException as error:  # among them polars' panics, which are no Exceptions
+        raise damaged(folder, name, f"{type(error).__name__}: {error}") from None
+
+
+def _write_json(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    content = _attempt(file.parent, file.name, lambda: json.loads(file.read_text(encoding="utf-8")))
+    if not isinstance(content, dict):
+        raise damaged(file.parent, file.name, "it holds no table")
+    return content
+
+
+def _write_table(file: Path, table: pl.DataFrame) -> None:
+    content = io.BytesIO()  # so that a full disk is Python's OSError, as everywhere
+    table.write_parquet(content, metadata={"format": str(FORMAT)})
+    file.write_bytes(content.getbuffer())
+
+
+def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
+    def read() -> tuple[dict[str, str], pl.DataFrame]:
+        content = file.read_bytes()
+        return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
+
+    metadata, table = _attempt(file.parent, file.name, read)
+    _require_format(file, int(metadata["format"]) if metadata.get("format", "").isdecimal() else 1)
+    if dict(table.schema) != dict(schema):
+        raise damaged(file.parent, file.name, f"its columns are not {', '.join(schema)}")
+    return table
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
+    np.savez(file, format=np.array(FORMAT), **arrays)
+
+
+def _read_arrays(file: Path, names: Iterable[str], dimensions: Mapping[str, int]) -> dict[str, Any]:
+    """The arrays called `names`, of numbers, with so many axes each."""
+
+    def read() -> dict[str, Any]:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    arrays = _attempt(file.parent, file.name, read)
+    format_ = arrays.pop("format", np.array(1))
+    _require_format(file, int(format_) if format_.ndim == 0 and format_.dtype.kind == "i" else str(format_))
+    if set(arrays) != set(names):
+        raise damaged(file.parent, file.name, f"its arrays are not {', '.join(names)}")
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or array.ndim != dimensions[name]:
+            raise damaged(file.parent, file.name, f"{name} is {array.dtype} of shape {array.shape}")
+    return arrays
+
+
+def _final(folder: Path, experiment: Experiment) -> Final:
+    arrays = _read_arrays(folder / "final.npz", Final._fields, {"values": 3, "weights": 2, "clocks": 2})
+    final = Final(**arrays)
+    fleet = (experiment.nodes, len(experiment.seeds))
+    if final.values.shape != (*fleet, experiment.objective.dimension) or {final.weights.shape, final.clocks.shape} != {
+        fleet
+    }:
+        raise damaged(folder, "final.npz", "its shapes are not those of the experiment")
+    return final
+
+
+def _trajectory(folder: Path, final: Final) -> Trajectory:
+    axes = {"values": 4, "weights": 2, "gradients": 4, "moves": 4, "flight_values": 3, "flight_weights": 1, "clocks": 3}
+    trajectory = Trajectory(**_read_arrays(folder / "trajectory.npz", Trajectory._fields, axes))
+    (nodes, seeds, dimension), cuts = final.values.shape, len(trajectory.values)
+    expected = {
+        "values": (cuts, nodes, seeds, dimension),
+        "weights": (cuts, nodes),
+        "gradients": (cuts - 1, nodes, seeds, dimension),
+        "moves": (cuts - 1, nodes, seeds, dimension),
+        "flight_values": (cuts, seeds, dimension),
+        "flight_weights": (cuts,),
+        "clocks": (cuts, nodes, seeds),
+    }
+    for name, shape in expected.items():
+        if getattr(trajectory, name).shape != shape:
+            raise damaged(folder, "trajectory.npz", f"{name} has shape {getattr(trajectory, name).shape}, not {shape}")
+    return trajectory
+
+
+def _trace(folder: Path) -> Trace:
+    table = _read_table(folder / "trace.parquet", TRACE_SCHEMA)
+    spans, messages = (table.filter(pl.col("kind") == kind) for kind in ("span", "message"))
+    return Trace(spans.select(*SPAN_SCHEMA), messages.select(*MESSAGE_SCHEMA))

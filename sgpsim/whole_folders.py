@@ -1,0 +1,100 @@
+"""Whole folders: a folder appears at its place complete, or not at all, whatever ends the program meanwhile.
+
+The rule: it is written beside its place under a hidden name, every file of it is on the disk before it is renamed, and
+whoever writes holds a lock on it meanwhile. A hidden folder whose lock nobody holds belongs to a program that was
+killed; the next one that writes there removes it. Where the file system has no locks, its age tells.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+PREFIX = ".sgpsim-writing-"
+OLD = 86400.0
+"""Seconds after which a hidden folder that cannot be locked counts as left behind."""
+
+
+@contextmanager
+def beside(place: Path) -> Generator[Path]:
+    """A hidden folder on the file system of `place`, under a lock; removed if it is still there at the end."""
+    folder, lock = _locked_folder(place.parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def put(folder: Path, place: Path) -> None:
+    """Rename `folder` to `place` once all its files are on the disk. Raises OSError where `place` is taken."""
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            _synchronize(Path(inside) / name)
+        _synchronize(Path(inside))
+    os.replace(folder, place)
+    _synchronize(place.parent)
+
+
+def clear(parent: Path) -> None:
+    """Remove the hidden folders in `parent` that nobody writes any more."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                if _take(lock, folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """A new hidden folder and its open lock. Another program may have cleared it before the lock was taken."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        folder.chmod(0o755)
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            if fcntl is not None:
+                with suppress(OSError):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.is_dir():
+                return folder, lock
+            os.close(lock)
+
+
+def _take(lock: int, folder: Path) -> bool:
+    """Whether the folder was left behind: its lock is free, or it is old where there are no locks."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks
+        else:
+            return True
+    return time.time() - folder.stat().st_mtime > OLD
+
+
+def _synchronize(path: Path) -> None:
+    """Wait until `path` is on the disk; where folders cannot be synchronized, they are not."""
+    try:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    except OSError:
+        if not path.is_dir():
+            raise
