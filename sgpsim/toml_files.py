@@ -98,7 +98,7 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     name = found.get("name", file.stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise SpecificationError(
-            f"{source}: name is {shortened(name)}; it names a folder, and must be letters, digits, dots, dashes and"
+            f"{source}: name: {shortened(name)} names a folder; it must be letters, digits, dots, dashes and"
             " underscores. Give such as name = 'ring-8'."
         )
     require_folder_name(f"{source}: name", name)
