@@ -7,57 +7,40 @@ is the last that any node began before the limit.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TypeAlias
 
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.ranges import Count, Finite, Quantity, Whole
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Steps:
     """Each node takes `count` steps."""
 
-    count: int
-
-    def __post_init__(self) -> None:
-        require_count("Steps(count)", self.count, least=0)
+    count: Whole
 
 
-@dataclass(frozen=True)
+@specification
 class Gradients:
     """All nodes together take `total` gradients: total // nodes steps each where nodes run in step, whoever is free
     first where they don't."""
 
-    total: int
-
-    def __post_init__(self) -> None:
-        require_count("Gradients(total)", self.total)
+    total: Count
 
 
-@dataclass(frozen=True)
+@specification
 class Seconds:
     """No step begins at or after `limit` simulated seconds."""
 
-    limit: float
-
-    def __post_init__(self) -> None:
-        require_positive("Seconds(limit)", self.limit)
+    limit: Quantity
 
 
-@dataclass(frozen=True)
+@specification
 class TargetLoss:
     """Until the loss at the average is measured at or below `loss`, and at most `steps` steps per node."""
 
-    loss: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        if isinstance(self.loss, bool) or not isinstance(self.loss, int | float) or not math.isfinite(self.loss):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpecificationError(
-                f"TargetLoss(loss) is {self.loss!r}; it must be a finite number. Give one such as 0.5."
-            )
-        require_count("TargetLoss(steps)", self.steps)
+    loss: Finite
+    steps: Count
 
 
 Budget: TypeAlias = Steps | Gradients | Seconds | TargetLoss

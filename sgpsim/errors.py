@@ -14,9 +14,42 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+LONGEST_VALUE = 60
+"""Characters of a value that a message repeats."""
+
 
 class SpecificationError(ValueError):
-    """A value that the user gave breaks a rule. The message says which value, which rule, and what to do."""
+    """A value that the user gave breaks a rule. The message says which value, which rule, and what to do.
+
+    place: the path to the value within nested plain data, such as `descent.step_size` or `[1]`; empty elsewhere.
+    bare: whether the message leaves it to `place` to say what it is about.
+    """
+
+    place = ""
+    bare = False
+
+    def within(self, place: str) -> SpecificationError:
+        """This error, seen from one level further out, where the data that hold it stand at `place`."""
+        joint = "." if self.place and not self.place.startswith("[") else ""
+        self.place = f"{place}{joint}{self.place}"
+        return self
+
+
+class Unfit(SpecificationError):
+    """A value that breaks a rule, before the field is known in which it stands. rule: what follows "it must be".
+    cure: a sentence."""
+
+    def __init__(self, value: Any, rule: str, cure: str) -> None:
+        super().__init__(f"{shown(value)} must be {rule}. {cure}")
+        self.value, self.rule, self.cure = value, rule, cure
+
+    def of(self, owner: str, field: str) -> SpecificationError:
+        """The same with its subject, `owner(field)`."""
+        named = SpecificationError(
+            f"{owner}({field}){self.place} is {shown(self.value)}; it must be {self.rule}. {self.cure}"
+        )
+        named.place = self.place
+        return named
 
 
 class Deadlock(RuntimeError):
@@ -39,6 +72,19 @@ class NotSaved(RuntimeError):
     def __init__(self, message: str, run: Any, folder: Path | None) -> None:
         super().__init__(message)
         self.run, self.folder = run, folder
+
+
+def shown(value: Any) -> str:
+    """`value` as a message repeats it: on one line, not too long, whatever it is."""
+    if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
+        return f"an array of shape {tuple(value.shape)}"
+    try:
+        words = " ".join(repr(value).split())
+    except Exception:  # Python refuses to write out whole numbers of thousands of digits; foreign classes do as they like
+        if isinstance(value, int):
+            return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1} digits"
+        return f"an object of the class {type(value).__name__}"
+    return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 3]}..."
 
 
 def require_positive(what: str, value: float) -> None:

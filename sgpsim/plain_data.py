@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import networkx as nx
 import numpy as np
-from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote
 
 from sgpsim.errors import SpecificationError
 from sgpsim.structuring import TAG, converter, imported
@@ -80,28 +79,13 @@ def from_plain(
     """
     try:
         return converter(base, nodes).structure(found, kind)
-    except (SpecificationError, BaseValidationError) as error:
-        inside, reason = _first(error)
-        if isinstance(reason, ImportError):
-            raise reason from None  # a broken installation is not the file's fault
-        joint = "" if not path or not inside or inside.startswith("[") else "."
-        raise located(reason, source, f"{path}{joint}{inside}") from reason
+    except SpecificationError as error:
+        joint = "" if not path or not error.place or error.place.startswith("[") else "."
+        raise located(error, source, f"{path}{joint}{error.place}") from error
+    except RecursionError:
+        raise located(SpecificationError("nested too deeply. Give fewer levels."), source, path) from None
 
 
-def located(reason: BaseException, source: str, path: str = "") -> SpecificationError:
-    """`reason` as a SpecificationError that says where."""
-    told = str(reason) if isinstance(reason, SpecificationError) else f"{type(reason).__name__}: {reason}"
-    return SpecificationError(": ".join(filter(None, (source, path, told))))
-
-
-def _first(error: BaseException) -> tuple[str, BaseException]:
-    """The first error inside, and the path to it."""
-    path = ""
-    while isinstance(error, BaseValidationError):
-        error = error.exceptions[0]
-        for note in getattr(error, "__notes__", ()):
-            if isinstance(note, IterableValidationNote):
-                path += f"[{note.index}]"
-            elif isinstance(note, AttributeValidationNote):
-                path += f".{note.name}"
-    return path.lstrip("."), error
+def located(reason: SpecificationError, source: str, path: str = "") -> SpecificationError:
+    """`reason` with where it happened in front."""
+    return SpecificationError(": ".join(filter(None, (source, path, str(reason)))))

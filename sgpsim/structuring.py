@@ -1,9 +1,11 @@
-"""Structuring: how plain data become specifications, as hooks of one cattrs converter.
+"""Structuring: how a field's value becomes what its annotation says, as hooks of one cattrs converter.
 
-The rule: fields are strictly of the annotated types (a whole number may stand for a float, nothing else is converted).
-`type` may be left out where only one class fits. A name alone stands for the class with its default values, a number
-alone for the family's constant (`step_size = 0.1`, `compute = 0.3`), and for a list of one. What is not given and has
-no default is missing; what is given and unknown is an error.
+The rule: an object built in Python and a table from a file pass through the same hooks (`fields`), so both accept the
+same values and refuse with the same sentence. Values are strictly of the annotated type (a whole number may stand for a
+float, numpy's scalars for Python's, a list for a tuple; nothing else is converted) and within its range. `type` may be
+left out where only one class fits. A name alone stands for the class with its default values, a number alone for the
+family's constant (`step_size = 0.1`, `compute = 0.3`), and for a list of one. What is not given and has no default is
+missing; what is given and unknown is an error.
 """
 
 from __future__ import annotations
@@ -14,44 +16,95 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-import networkx as nx
 import numpy as np
 from cattrs import Converter
-from cattrs.errors import AttributeValidationNote, BaseValidationError, ClassValidationError
-from cattrs.gen import make_dict_structure_fn
 
 from sgpsim.catalogue import implementations, is_specification
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import SpecificationError, Unfit, nearest, shown
+from sgpsim.ranges import Own, Range, Several
 
 TAG = "type"
 NOT_FINITE = ("inf", "-inf", "nan")
 """How floats are written that JSON has no words for."""
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+CURES: dict[Any, str] = {
+    bool: "Give True or False.",
+    int: "Give one such as 3.",
+    float: "Give one such as 0.5.",
+    str: "Give one in quotes.",
+}
+MOST_ENTRIES = 1 << 20
+"""The longest list: an iterable that goes on is taken for one that never ends."""
+
+Hook = Callable[[Any], Any]
+"""From a value as given to the field's value; raises Unfit, or SpecificationError from further inside."""
 
 
-def converter(base: Path | None, nodes: int | None) -> Converter:
+def converter(base: PurePath | None = None, nodes: int | None = None) -> Converter:
     """A converter that starts relative paths (fields called `path`) at `base`, and puts `nodes` where `size` or `nodes`
     must be given and is not."""
-    made = Converter(detailed_validation=True)
-    for basic in WORDS:
-        made.register_structure_hook(basic, _strict)
+    made = Converter(detailed_validation=False)
+    made.register_structure_hook_func(inspect.isclass, _instance)
+    made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
+    for basic, hook in ((bool, _bool), (int, _int), (float, _float), (str, _str)):
+        made.register_structure_hook(basic, hook)
     made.register_structure_hook_func(_has_origin(Literal), _literal)
     made.register_structure_hook_func(_has_origin(np.ndarray), _array)
     made.register_structure_hook_func(_has_origin(collections.abc.Callable), _function)
     made.register_structure_hook_func(_is_graph, _graph)
-    made.register_structure_hook_func(_is_tuple, lambda found, kind: _tuple(made, found, kind))
-
-    def table(kind: Any) -> Callable[[Any, Any], Any]:
-        return _table(made, kind, base, nodes)
-
-    made.register_structure_hook_factory(is_specification, table)
-    made.register_structure_hook_func(inspect.isabstract, lambda found, kind: _of_family(made, found, kind))
-    made.register_structure_hook_func(_is_union, lambda found, kind: _of_union(made, found, kind))
+    made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
+    made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes))
+    made.register_structure_hook_func(inspect.isabstract, lambda value, kind: _of_family(made, value, kind))
+    made.register_structure_hook_func(_is_union, lambda value, kind: _of_union(made, value, kind))
+    made.register_structure_hook_factory(_has_origin(Annotated), _with(made, _annotated))
     return made
+
+
+def _with(made: Converter, factory: Callable[..., Any], *more: Any) -> Callable[[Any], Any]:
+    return lambda kind: factory(made, kind, *more)  # pyright: ignore[reportUnknownLambdaType]
+
+
+@cache
+def plain() -> Converter:
+    """The converter of objects that are built in Python."""
+    return converter()
+
+
+def fields(kind: Any, made: Converter) -> dict[str, Hook]:
+    """The hook of every field that `kind` is built from, by name. They raise errors that name class and field."""
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        raise SpecificationError(
+            f"{kind.__name__} has an annotation that cannot be looked up ({error}). Define what it names at the top"
+            " level of the module."
+        ) from None
+    return {
+        field.name: _of_field(made, kind.__name__, field.name, hints[field.name])
+        for field in dataclasses.fields(kind)
+        if field.init
+    }
+
+
+def _of_field(made: Converter, owner: str, name: str, hint: Any) -> Hook:
+    hook = made.get_structure_hook(hint, cache_result=False)
+
+    def settle(value: Any) -> Any:
+        try:
+            return hook(value, hint)
+        except Unfit as error:
+            reason = error.of(owner, name)
+        except RecursionError:
+            reason = Unfit(value, "nested less deeply", "Give fewer levels.").of(owner, name)
+        raise reason
+
+    return settle
 
 
 def _has_origin(origin: Any) -> Callable[[Any], bool]:
@@ -59,7 +112,8 @@ def _has_origin(origin: Any) -> Callable[[Any], bool]:
 
 
 def _is_graph(kind: Any) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, nx.Graph)
+    """Whether `kind` is networkx's Graph, which need not be imported where it is not."""
+    return inspect.isclass(kind) and kind.__module__.startswith("networkx.")
 
 
 def _is_union(kind: Any) -> bool:
@@ -70,40 +124,82 @@ def _is_tuple(kind: Any) -> bool:
     return typing.get_origin(kind) is tuple
 
 
-def _strict(found: Any, kind: Any) -> Any:
-    """bool, int, float and str as they are; an int for a float; `inf`, `-inf` and `nan` as JSON has to write them."""
-    if kind is float and (isinstance(found, int) or found in NOT_FINITE) and not isinstance(found, bool):
-        return float(found)
-    if isinstance(found, kind) and (kind is bool or not isinstance(found, bool)):
-        return found
-    raise SpecificationError(f"{_told(found)} is {_kind_of(found)}; it must be {WORDS[kind]}.")
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number, Python's or numpy's; true and false are none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-def _literal(found: Any, kind: Any) -> Any:
+def _bool(value: Any, _: Any) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise Unfit(value, WORDS[bool], CURES[bool])
+
+
+def _int(value: Any, _: Any) -> int:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    raise Unfit(value, WORDS[int], CURES[int])
+
+
+def _float(value: Any, _: Any) -> float:
+    """A number as Python's float; `inf`, `-inf` and `nan` also as JSON has to write them."""
+    if is_number(value) or (isinstance(value, str) and value in NOT_FINITE):
+        try:
+            return float(value)
+        except OverflowError:
+            raise Unfit(value, "a number that float64 holds", CURES[float]) from None
+    raise Unfit(value, WORDS[float], CURES[float])
+
+
+def _str(value: Any, _: Any) -> str:
+    if isinstance(value, str | PurePath):
+        return str(value)
+    raise Unfit(value, WORDS[str], CURES[str])
+
+
+def _instance(value: Any, kind: type) -> Any:
+    """A value of a class that nothing above knows, such as one of a user's own: as it is."""
+    if isinstance(value, kind):
+        return value
+    raise Unfit(value, _articled(kind.__name__), f"Give one of this class{_or_instance(value, kind)}.")
+
+
+def _literal(value: Any, kind: Any) -> Any:
     known = typing.get_args(kind)
-    if found in known:
-        return found
-    raise SpecificationError(f"{_told(found)} is not known here; {nearest(str(found), map(str, known))}")
+    if isinstance(value, str | int) and value in known:
+        return known[known.index(value)]
+    words = [repr(one) for one in known]
+    near = nearest(value, known) if isinstance(value, str) and all(isinstance(one, str) for one in known) else ""
+    cure = f"Give one of these; {near}" if near.startswith("did") else "Give one of these."
+    raise Unfit(value, f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0], cure)
 
 
-def _array(found: Any, kind: Any) -> Any:
+def _array(value: Any, _: Any) -> Any:
     try:
-        return np.array(found, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise SpecificationError(f"{_told(found)} is no array of numbers. Give nested lists.") from None
+        given = np.asarray(value)
+        if given.dtype.kind in "iuf":
+            return np.array(given, dtype=np.float64)
+    except Exception:  # rows of unequal length, foreign classes
+        pass
+    raise Unfit(value, "an array of numbers", "Give nested lists of numbers, with rows of equal length.")
 
 
-def _graph(found: Any, kind: Any) -> nx.Graph:
-    if isinstance(found, nx.Graph):
-        return found
+def _graph(value: Any, _: Any) -> Any:
+    import networkx as nx  # loaded already where a field has such a type
+
+    if isinstance(value, nx.Graph):
+        return value
+    rule, cure = "a networkx graph", "Give one, or node-link data as networkx.node_link_data writes them."
+    if not isinstance(value, Mapping):
+        raise Unfit(value, rule, cure)
     try:
-        graph = nx.node_link_graph(found, edges="edges")
+        graph = nx.node_link_graph(dict(value), edges="edges")
     except Exception:  # whatever networkx stumbles over
-        raise SpecificationError(
-            f"{_told(found)} is no graph. Give node-link data, as networkx.node_link_data writes them."
-        ) from None
+        raise Unfit(value, rule, cure) from None
     for *_, attributes in (*graph.nodes(data=True), *graph.edges(data=True)):
-        attributes.update({name: float(value) for name, value in attributes.items() if value in NOT_FINITE})
+        for name, inside in attributes.items():
+            if isinstance(inside, str) and inside in NOT_FINITE:
+                attributes[name] = float(inside)
     return graph
 
 
@@ -111,143 +207,203 @@ def imported(name: str) -> Any:
     """What `module:name` names, None if there is no such thing."""
     module, _, inside = name.partition(":")
     try:
-        found = importlib.import_module(module)
+        place = importlib.import_module(module)
         for part in inside.split("."):
-            found = getattr(found, part)
+            place = getattr(place, part)
     except (ImportError, AttributeError, ValueError):
         return None
-    return found
+    return place
 
 
-def _function(found: Any, kind: Any) -> Any:
-    function = imported(found) if isinstance(found, str) else found
+def _function(value: Any, _: Any) -> Any:
+    function = imported(value) if isinstance(value, str) else value
     if not callable(function):
-        raise SpecificationError(
-            f"{_told(found)} names no function; it must be such as 'my_models:perceptron', a function in a module that"
-            " can be imported."
+        raise Unfit(
+            value, "a function", "Give one, by its name such as 'my_models:perceptron' if its module can be imported."
         )
     return function
 
 
-def _tuple(made: Converter, found: Any, kind: Any) -> tuple[Any, ...]:
-    """Lists only (a string is none); a number alone stands for a list of one."""
+def _annotated(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    """What stands behind the annotation, and within its range."""
+    wanted, *marks = typing.get_args(kind)
+    if any(isinstance(mark, Own) for mark in marks):
+        return lambda value, _: value
+    hook = made.get_structure_hook(wanted, cache_result=False)
+    limits = next((mark for mark in marks if isinstance(mark, Range)), None)
+    several = next((mark for mark in marks if isinstance(mark, Several)), None)
+
+    def structure(value: Any, _: Any) -> Any:
+        if several is not None and is_number(value):
+            raise Unfit(value, "a list", several.cure.replace("{}", shown(value)))
+        if limits is None:
+            return hook(value, wanted)
+        try:
+            number = hook(value, wanted)
+        except Unfit:
+            raise limits.unfit(value) from None
+        return limits.check(number)
+
+    return structure
+
+
+def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    """A tuple from any list (a string is none); where its length is free, a number or an object alone stands for a list
+    of one."""
     inside = typing.get_args(kind)
     repeated = len(inside) == 2 and inside[1] is Ellipsis
-    if repeated and isinstance(found, int | float) and not isinstance(found, bool) and not _is_tuple(inside[0]):
-        found = [found]
-    if not isinstance(found, list | tuple):
-        raise SpecificationError(f"{_told(found)} is {_kind_of(found)}; it must be a list.")
-    if repeated:
-        return tuple(made.structure(found, list[inside[0]]))
-    if len(found) != len(inside):
-        raise SpecificationError(f"{_told(found)} has {len(found)} entries; it must have {len(inside)}.")
-    return tuple(made.structure(one, wanted) for one, wanted in zip(found, inside, strict=True))
+    wanted = inside[:1] if repeated else inside
+    hooks = [made.get_structure_hook(one, cache_result=False) for one in wanted]
+    nested = _is_tuple(wanted[0]) if wanted else False
+
+    def structure(value: Any, _: Any) -> tuple[Any, ...]:
+        alone = is_number(value) or is_specification(type(value)) or _is_graph(type(value))
+        entries = [value] if repeated and alone and not nested else _entries(value)
+        if not repeated and len(entries) != len(hooks):
+            raise Unfit(value, f"a list of {len(hooks)}", "Give as many entries.")
+        settled: list[Any] = []
+        for index, entry in enumerate(entries):
+            place = 0 if repeated else index
+            try:
+                settled.append(hooks[place](entry, wanted[place]))
+            except SpecificationError as error:
+                error.within(f"[{index}]")
+                raise
+        return tuple(settled)
+
+    return structure
 
 
-def _table(made: Converter, kind: Any, base: Path | None, nodes: int | None) -> Callable[[Any, Any], Any]:
+def _entries(value: Any) -> Sequence[Any]:
+    if isinstance(value, list | tuple):
+        return value
+    try:
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping):
+            entries = list(islice(value, MOST_ENTRIES + 1))
+            if len(entries) <= MOST_ENTRIES:
+                return entries
+    except Exception:  # an array without axes, a foreign class
+        pass
+    raise Unfit(value, "a list", "Give one such as [1, 2], in Python a tuple or a range will do too.")
+
+
+def _table(made: Converter, kind: Any, base: PurePath | None, nodes: int | None) -> Callable[[Any, Any], Any]:
     """A dataclass from a table: no field unknown, none missing that has no default."""
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    hints = typing.get_type_hints(kind)
-    needed = [name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING]
-    build = make_dict_structure_fn(kind, made, _cattrs_detailed_validation=True)
+    known = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    needed = [name for name, field in known.items() if field.default is field.default_factory is dataclasses.MISSING]
+    kept: dict[str, Hook] = {}
 
     def structure(found: Any, _: Any) -> Any:
         if isinstance(found, kind):
             return found
         if not isinstance(found, Mapping):
-            raise SpecificationError(
-                f"{_told(found)} is {_kind_of(found)}; it must be a table with the fields of {kind.__name__}:"
-                f" {', '.join(fields)}."
-            )
-        if found.get(TAG, kind.__name__) != kind.__name__:
-            raise _at(TAG, f"{_told(found[TAG])} is not the class that is wanted here; it must be {kind.__name__!r}.")
+            having = f"one with the fields {', '.join(known)}" if known else "one"
+            raise Unfit(found, _articled(kind.__name__), f"Give {having}{_or_instance(found, kind)}.")
+        tag = found.get(TAG, kind.__name__)
+        if not isinstance(tag, str) or tag != kind.__name__:
+            raise _at(TAG, f"{shown(tag)} is not the class that is wanted here; it must be {kind.__name__!r}.")
         given = {name: value for name, value in found.items() if name != TAG}
         for name in given:
-            if name not in fields:
-                cure = nearest(name, fields) if fields else "it has none."
-                raise _at(name, f"unknown field of {kind.__name__}; {cure}")
+            if name not in known:
+                cure = nearest(str(name), known) if known else "it has none."
+                raise _at(str(name), f"unknown field of {kind.__name__}; {cure}")
+        hooks = kept or fields(kind, made)
+        kept.update(hooks)
         for name in ("size", "nodes"):
-            if nodes is not None and name in needed and name not in given and hints[name] is int:
+            if nodes is not None and name in needed and name not in given:
                 given[name] = nodes
         for name in needed:
             if name not in given:
                 raise _at(name, f"missing; {kind.__name__} needs it. Give {name} = ...")
         if base is not None and isinstance(given.get("path"), str):
             given["path"] = str(base / given["path"])
-        return build(given, kind)
+        for name, value in given.items():
+            try:
+                given[name] = hooks[name](value)
+            except SpecificationError as error:
+                error.within(name)
+                raise
+        return _built(kind, given)
 
     return structure
 
 
-def _of_family(made: Converter, found: Any, kind: type) -> Any:
+def _built(kind: Any, given: dict[str, Any]) -> Any:
+    """An object of the class `kind`; whatever a class of the user's own raises becomes a SpecificationError."""
+    try:
+        return kind(**given)
+    except (SpecificationError, ImportError, RecursionError):
+        raise  # an ImportError: a broken installation is not the file's fault
+    except Exception as error:
+        raise SpecificationError(f"{kind.__name__}: {type(error).__name__}: {error}") from error
+
+
+def _of_family(made: Converter, value: Any, kind: type) -> Any:
     """A concrete class of an interface, told by `type`, by its name alone, or by being sgpsim's only one."""
+    if isinstance(value, kind):
+        return value
+    wanted = _articled(kind.__name__)
     known = implementations(kind)
-    if isinstance(found, kind):
-        return found
-    if isinstance(found, str):
-        found = {TAG: found}
-    elif isinstance(found, int | float) and not isinstance(found, bool):
+    if is_number(value):
         constant = next((name for name in known if name.startswith("Constant")), None)
         if constant is not None:
-            found = {TAG: constant, dataclasses.fields(known[constant])[0].name: found}
-    return _tagged(made, found, known, _articled(kind.__name__))
+            first = dataclasses.fields(known[constant])[0].name
+            try:
+                return made.structure({first: value}, known[constant])
+            except SpecificationError as error:
+                error.place = ""  # the number stands where the object would
+                raise
+    return _tagged(made, {TAG: value} if isinstance(value, str) else value, known, wanted)
 
 
-def _tagged(made: Converter, found: Any, known: Mapping[str, type], wanted: str) -> Any:
-    if not isinstance(found, Mapping):
-        raise SpecificationError(
-            f"{_told(found)} is {_kind_of(found)}; it must be {wanted}, one of {', '.join(known)}."
-        )
+def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str) -> Any:
+    """One of the classes `known`, told by the table's `type`."""
+    if not isinstance(value, Mapping):
+        instance = _or_instance(value, *known.values())
+        raise Unfit(value, wanted, f"Give one of {', '.join(known)}{instance}.")
     ours = [name for name, kind in known.items() if kind.__module__.startswith("sgpsim.")] or [*known]
-    name = found.get(TAG, ours[0] if len(ours) == 1 else None)  # a user's own class takes no short form away
+    name = value.get(TAG, ours[0] if len(ours) == 1 else None)  # a user's own class takes no short form away
     if name is None:
         raise _at(TAG, f"missing; it must name {wanted}, one of {', '.join(known)}.")
-    if name not in known:
-        raise _at(TAG, f"{name!r} is unknown; {nearest(str(name), known)}")
-    return made.structure(found, known[name])
+    if not isinstance(name, str) or name not in known:
+        raise _at(TAG, f"{shown(name)} is unknown; {nearest(str(name), known)}")
+    return made.structure(value, known[name])
 
 
-def _of_union(made: Converter, found: Any, kind: Any) -> Any:
+def _of_union(made: Converter, value: Any, kind: Any) -> Any:
     """None, one of several dataclasses told by `type`, or the first other member that takes the value."""
     members = typing.get_args(kind)
-    if found is None and type(None) in members:
+    if value is None and type(None) in members:
         return None
+    members = [member for member in members if member is not type(None)]
     tables = {member.__name__: member for member in members if is_specification(member)}
-    if isinstance(found, tuple(tables.values())):
-        return found
-    others = [member for member in members if member is not type(None) and member not in tables.values()]
-    if tables and (isinstance(found, Mapping) or (isinstance(found, str) and not others)):
-        return _tagged(made, {TAG: found} if isinstance(found, str) else found, tables, "a table")
-    reasons: list[Exception] = []
+    if isinstance(value, tuple(tables.values())):
+        return value
+    others = [member for member in members if member not in tables.values()]
+    if len(members) == 1:
+        return made.structure(value, members[0])
+    if tables and (isinstance(value, Mapping) or not others):
+        return _tagged(made, {TAG: value} if isinstance(value, str) else value, tables, f"one of {', '.join(tables)}")
     for member in others:
         try:
-            return made.structure(found, member)
-        except (SpecificationError, BaseValidationError) as error:
-            reasons.append(error)
-    if len(reasons) == 1 and not tables:
-        raise reasons[0]
+            return made.structure(value, member)
+        except SpecificationError:
+            continue
     wanted = [*(["a table, one of " + ", ".join(tables)] if tables else []), *(_name_of(member) for member in others)]
-    raise SpecificationError(f"{_told(found)} is {_kind_of(found)}; it must be {', or '.join(wanted)}.")
+    raise Unfit(value, ", or ".join(wanted), "Give one of these.")
 
 
-def _at(name: str, told: str) -> Exception:
-    """An error with the sentence `told` that happened at the field `name`."""
-    reason = SpecificationError(told)
-    reason.add_note(AttributeValidationNote(f"field {name}", name, object))
-    return ClassValidationError("invalid", [reason], object)  # pyright: ignore[reportCallIssue]
-
-
-def _told(found: Any) -> str:
-    told = repr(found)
-    return told if len(told) <= 60 else f"{told[:57]}..."
-
-
-def _kind_of(found: Any) -> str:
-    kinds = {**WORDS, list: "a list", tuple: "a list", Mapping: "a table"}
-    return next((words for kind, words in kinds.items() if isinstance(found, kind)), f"a {type(found).__name__}")
+def _at(place: str, words: str) -> SpecificationError:
+    """An error with the sentence `words` that happened at `place` of a table."""
+    error = SpecificationError(words).within(place)
+    error.bare = True
+    return error
 
 
 def _name_of(kind: Any) -> str:
+    if typing.get_origin(kind) is Annotated:
+        marks = [mark for mark in typing.get_args(kind)[1:] if isinstance(mark, Range)]
+        return marks[0].rule if marks else _name_of(typing.get_args(kind)[0])
     if _is_tuple(kind):
         return "a list of lists" if _is_tuple(typing.get_args(kind)[0]) else "a list"
     return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
@@ -255,3 +411,8 @@ def _name_of(kind: Any) -> str:
 
 def _articled(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
+def _or_instance(value: Any, *kinds: type) -> str:
+    """How to mend it where a class was given for an object of it."""
+    return f", as an object: {value.__name__}(...)" if isinstance(value, type) and issubclass(value, kinds) else ""

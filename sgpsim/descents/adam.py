@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.step_sizes import Constant
-from sgpsim.errors import SpecificationError, require_positive
 from sgpsim.mass import Array
+from sgpsim.ranges import Positive, Share
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Adam(Descent):
     """m <- a m + (1-a) g; v <- b v + (1-b) g^2; move = -gamma_k (m / (1-a^k)) / (sqrt(v / (1-b^k)) + epsilon) (Kingma
     and Ba 2015, Algorithm 1).
@@ -22,17 +21,9 @@ class Adam(Descent):
     """
 
     step_size: StepSize = Constant(0.001)
-    first: float = 0.9
-    second: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        for name, value in (("first", self.first), ("second", self.second)):
-            if not (math.isfinite(value) and 0 <= value < 1):
-                raise SpecificationError(f"Adam({name}) is {value!r}; it must lie in [0, 1). Give one such as 0.9.")
-        require_positive("Adam(epsilon)", self.epsilon)
-        for name in ("first", "second", "epsilon"):
-            object.__setattr__(self, name, float(getattr(self, name)))  # a numpy scalar would widen float32 to float64
+    first: Share = 0.9
+    second: Share = 0.999
+    epsilon: Positive = 1e-8
 
     def start(self, value: Array) -> Any:
         return value * 0.0, value * 0.0, 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.step_sizes import Constant
-from sgpsim.errors import SpecificationError
 from sgpsim.mass import Array
+from sgpsim.ranges import Share
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Momentum(Descent):
     """u <- m u + g; move = -gamma_k u (heavy ball, Polyak 1964) or -gamma_k (m u + g) (Nesterov, as the experiments of
     Assran et al. 2019).
@@ -21,15 +20,8 @@ class Momentum(Descent):
     """
 
     step_size: StepSize = Constant(0.1)
-    momentum: float = 0.9
+    momentum: Share = 0.9
     nesterov: bool = True
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.momentum) and 0 <= self.momentum < 1):
-            raise SpecificationError(
-                f"Momentum(momentum) is {self.momentum!r}; it must lie in [0, 1). Give one such as 0.9."
-            )
-        object.__setattr__(self, "momentum", float(self.momentum))  # a numpy scalar would widen float32 to float64
 
     def start(self, value: Array) -> Any:
         return value * 0.0

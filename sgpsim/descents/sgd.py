@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.mass import Array
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class SGD(Descent):
     """move = -gamma_k g (Assran et al. 2019, Algorithm 1, line 3; Robbins and Monro 1951). No state."""
 

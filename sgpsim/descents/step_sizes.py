@@ -7,37 +7,30 @@ it is built.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from sgpsim.descents.descent import StepSize
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Count, Positive, Whole
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Constant(StepSize):
     """gamma_k = step_size."""
 
-    step_size: float
-
-    def __post_init__(self) -> None:
-        require_positive("Constant(step_size)", self.step_size)
-        object.__setattr__(self, "step_size", float(self.step_size))  # a numpy scalar would widen float32 to float64
+    step_size: Positive
 
     def at(self, step: int) -> float:
         return self.step_size
 
 
-@dataclass(frozen=True)
+@specification
 class RootNodesOverSteps(StepSize):
     """gamma = sqrt(nodes / steps), the constant step of Assran et al. 2019, Theorem 1, and of claim D2. Fits one fleet
     and one horizon only."""
 
-    nodes: int
-    steps: int
-
-    def __post_init__(self) -> None:
-        require_count("RootNodesOverSteps(nodes)", self.nodes)
-        require_count("RootNodesOverSteps(steps)", self.steps)
+    nodes: Count
+    steps: Count
 
     def at(self, step: int) -> float:
         return math.sqrt(self.nodes / self.steps)
@@ -51,15 +44,12 @@ class RootNodesOverSteps(StepSize):
             )
 
 
-@dataclass(frozen=True)
+@specification
 class WarmUp(StepSize):
     """gamma_k = gamma'_k min(1, (k + 1) / steps): a linear ramp up to `then` (Goyal et al. 2017, section 2.2)."""
 
     then: StepSize
-    steps: int
-
-    def __post_init__(self) -> None:
-        require_count("WarmUp(steps)", self.steps)
+    steps: Count
 
     def at(self, step: int) -> float:
         return self.then.at(step) * min(1.0, (step + 1) / self.steps)
@@ -68,22 +58,14 @@ class WarmUp(StepSize):
         self.then.check(nodes, steps)
 
 
-@dataclass(frozen=True)
+@specification
 class StepDecay(StepSize):
     """gamma_k = step_size * factor^(number of milestones at or before k); the experiments of Assran et al. 2019 use
     factor 0.1."""
 
-    step_size: float
-    milestones: tuple[int, ...]
-    factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        require_positive("StepDecay(step_size)", self.step_size)
-        require_positive("StepDecay(factor)", self.factor)
-        for name in ("step_size", "factor"):
-            object.__setattr__(self, name, float(getattr(self, name)))  # as for Constant
-        for milestone in self.milestones:
-            require_count("StepDecay(milestones)", milestone, least=0)
+    step_size: Positive
+    milestones: tuple[Whole, ...]
+    factor: Positive = 0.1
 
     def at(self, step: int) -> float:
         return self.step_size * self.factor ** sum(milestone <= step for milestone in self.milestones)

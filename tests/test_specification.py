@@ -1,0 +1,116 @@
+"""`@specification`: Python accepts what a file accepts, and both refuse with one sentence when an object is built."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sgpsim.budget import Gradients, Seconds, Steps, TargetLoss
+from sgpsim.descents.descent import Descent, StepSize
+from sgpsim.descents.momentum import Momentum
+from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant, StepDecay, WarmUp
+from sgpsim.errors import SpecificationError
+from sgpsim.plain_data import from_plain, to_plain
+
+
+def any_(value: Any) -> Any:
+    """A value that the type checker would not let through."""
+    return value
+
+
+SHORT = {
+    "a number for a step size": (lambda: SGD(any_(0.1)), lambda: SGD(Constant(0.1))),
+    "a whole number for a float": (lambda: Constant(1), lambda: Constant(1.0)),
+    "a number in momentum": (lambda: Momentum(any_(0.1)), lambda: Momentum(Constant(0.1))),
+    "a table": (lambda: SGD(any_({"type": "WarmUp", "then": 0.5, "steps": 3})), lambda: SGD(WarmUp(Constant(0.5), 3))),
+    "a number for a list": (lambda: StepDecay(1, any_(30)), lambda: StepDecay(1.0, (30,))),
+    "a list for a tuple": (lambda: StepDecay(1, any_([30, 60])), lambda: StepDecay(1.0, (30, 60))),
+    "a range for a tuple": (lambda: StepDecay(1, any_(range(2))), lambda: StepDecay(1.0, (0, 1))),
+    "numpy's scalars": (lambda: StepDecay(np.float64(1), any_(np.array([3]))), lambda: StepDecay(1.0, (3,))),
+    "numpy's float32, exactly": (lambda: Constant(any_(np.float32(0.1))), lambda: Constant(float(np.float32(0.1)))),
+    "numpy's whole numbers": (lambda: Steps(any_(np.int32(3))), lambda: Steps(3)),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_python_accepts_what_a_file_accepts(name: str) -> None:
+    short, long = (build() for build in SHORT[name])
+    assert short == long and hash(short) == hash(long) and repr(short) == repr(long)
+    assert from_plain(to_plain(short), type(long)) == long
+
+
+REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "a string": (lambda: Momentum(any_(0.1), momentum=any_("x")), "Momentum(momentum) is 'x'; it must be a number in"),
+    "a boolean": (lambda: Steps(True), "Steps(count) is True; it must be a whole number of at least 0."),
+    "a fraction": (lambda: Gradients(any_(2.5)), "Gradients(total) is 2.5; it must be a whole number of at least 1."),
+    "an array": (lambda: Seconds(any_(np.ones(3))), "Seconds(limit) is an array of shape (3,); it must be a finite"),
+    "None": (lambda: TargetLoss(any_(None), 3), "TargetLoss(loss) is None; it must be a finite number."),
+    "5,000 digits": (lambda: Constant(10**5000), "Constant(step_size) is a whole number of 5001 digits; it must be"),
+    "above int64": (lambda: Steps(2**63), "it must be a whole number of at least 0, at most 9223372036854775807."),
+    "too large to be squared": (lambda: Constant(1e200), "Constant(step_size) is 1e+200; it must be a finite number"),
+    "too small to be squared": (lambda: Seconds(1e-300), "above 0, at least 1e-100."),
+    "inside a list": (lambda: StepDecay(1.0, (1, any_(0.5))), "StepDecay(milestones)[1] is 0.5; it must be a whole"),
+    "an endless list": (lambda: StepDecay(1.0, any_(iter(int, 1))), "StepDecay(milestones) is <callable_iterator"),
+    "a class": (lambda: SGD(any_(Constant)), "Give one of Constant, RootNodesOverSteps, StepDecay, WarmUp"),
+    "another family": (lambda: SGD(any_(SGD())), "SGD(step_size) is SGD(step_size=Constant(step_size=0.1)); it must be"),
+    "an unknown name": (lambda: SGD(any_("Constnt")), "SGD(step_size).type: 'Constnt' is unknown; did you mean"),
+    "an unknown field": (
+        lambda: SGD(any_({"type": "WarmUp", "then": {"type": "Constant", "step": 1}, "steps": 2})),
+        "SGD(step_size).then.step: unknown field of Constant; did you mean 'step_size'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_refused_when_built_in_one_line(name: str) -> None:
+    build, words = REFUSED[name]
+    with pytest.raises(SpecificationError) as refused:
+        build()
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_file_and_python_refuse_with_the_same_sentence() -> None:
+    with pytest.raises(SpecificationError) as python:
+        Momentum(momentum=1.5)
+    with pytest.raises(SpecificationError) as file:
+        from_plain({"type": "Momentum", "momentum": 1.5}, Descent, source="x.toml", path="descent")  # pyright: ignore[reportAbstractUsage]
+    assert str(file.value) == f"x.toml: descent.momentum: {python.value}"
+
+
+def test_copies_of_all_kinds_are_equal() -> None:
+    given = Momentum(any_(0.3), momentum=0)
+    assert pickle.loads(pickle.dumps(given)) == copy.deepcopy(given) == dataclasses.replace(given) == given
+    assert dataclasses.replace(given, step_size=any_(0.4)) == Momentum(Constant(0.4), 0.0)
+    with pytest.raises(SpecificationError, match=r"Momentum\(momentum\) is -1"):
+        dataclasses.replace(given, momentum=-1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        given.momentum = 0.5  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_users_plain_dataclass_works_in_python_and_in_a_file() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Halving(StepSize):
+        first: float
+        every: int = 10
+
+        def at(self, step: int) -> float:
+            return self.first * 0.5 ** (step // self.every)
+
+    assert SGD(Halving(1, 2)).step_size.at(4) == 0.25
+    assert from_plain({"type": "SGD", "step_size": {"type": "Halving", "first": 1}}, Descent) == SGD(Halving(1.0))  # pyright: ignore[reportAbstractUsage]
+
+
+def test_building_is_cheap() -> None:
+    Constant(0.1)
+    start = time.process_time()
+    for _ in range(1000):
+        Constant(0.1)
+    assert time.process_time() - start < 0.1
