@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,10 @@ from sgpsim.streams import stream
 torch = pytest.importorskip("torch")
 
 DATA = SyntheticClassification(samples=60, features=4, classes=3)
+
+
+def square(outputs: Any, labels: Any) -> Any:
+    return ((outputs[:, 0] - labels) ** 2).mean()
 
 
 def linear() -> TorchModule:
@@ -76,14 +81,20 @@ def test_starts_follow_the_seed_and_leave_torch_alone() -> None:
     assert np.array_equal(objective.start(), flat.astype(np.float64))
 
 
-def test_other_losses_and_buffers() -> None:
-    def square(outputs: object, labels: object) -> object:
-        return ((outputs[:, 0] - labels) ** 2).mean()  # pyright: ignore[reportIndexIssue]
+class Shifted(torch.nn.Module):
+    """With a buffer that stays what it is."""
 
-    norm = torch.nn.Sequential(
-        torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.Dropout(0.5), torch.nn.Linear(6, 1)
-    )
-    objective = TorchModule(3, lambda: norm, square, DATA)
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = torch.nn.Linear(4, 1)
+        self.register_buffer("shift", torch.full((4,), 0.3))
+
+    def forward(self, features: Any) -> Any:
+        return self.inside(features + self.shift)
+
+
+def test_other_losses_and_buffers() -> None:
+    objective = TorchModule(3, lambda: torch.nn.Sequential(Shifted(), torch.nn.Dropout(0.0)), square, DATA)
     laws.check_objective(objective, spread=0.2, same_bits=False)
     assert objective.accuracy(objective.start()) is None
     assert objective.constants().lowest.evidence == "unknown"

@@ -42,6 +42,10 @@ class Dataset(ABC):
     def read(self) -> Samples:
         """Make or read the samples. Raises SpecificationError where they are missing or broken."""
 
+    def label_names(self) -> str | None:
+        """The numbers that labels 0, 1, ... stand for, where the data's own labels are other numbers; else None."""
+        return None
+
     def load(self) -> Samples:
         """The samples, read once per specification (each time, where they exceed KEPT_BYTES). Not to be written to."""
         found: Samples | None = self.__dict__.get("_samples")

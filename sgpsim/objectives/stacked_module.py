@@ -1,9 +1,9 @@
 """Torch modules as objectives: all nodes' parameters stacked, their gradients taken in one vectorized call.
 
 The rule: a point is the module's parameters, flattened in the order of `named_parameters`; the module itself is only
-structure, and never holds the numbers of a run. It acts in evaluation mode, so that a gradient depends on point and
-draw alone: dropout is off, batch norm uses its stored statistics. torch is imported when such an objective is built,
-not before.
+structure, and never holds the numbers of a run. A gradient depends on point and draw alone; modules of which that is
+not true, such as those with dropout or batch norm, are refused (see `trainable.py`). Parameters that do not require
+gradients stay as they are, and tied ones are one. torch is imported when such an objective is built, not before.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sgpsim.mass import Array
 from sgpsim.objectives.arrays import is_tensor, rows
 from sgpsim.objectives.finite_sum import FiniteSum
 from sgpsim.objectives.objective import Constant, Constants
+from sgpsim.objectives.trainable import Pass, require_layers, require_one_function
 
 STACK_BYTES = 1 << 26
 """Parameters and gradients held at a time on a CPU; sixteen times as much on an accelerator."""
@@ -60,25 +61,43 @@ class StackedModule(FiniteSum):
         """
         torch = require_torch(objective)
         module = module.eval()
-        shapes = [(name, tuple(value.shape), value.numel()) for name, value in module.named_parameters()]
+        require_layers(objective, module)
+        trained = {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+        shapes = [(name, tuple(value.shape), value.numel()) for name, value in trained.items()]
         dimension = sum(count for _, _, count in shapes)
         if not dimension:
             raise SpecificationError(
-                f"{objective} was given a module without parameters; there is nothing to train. Give one with layers."
+                f"{objective} was given a module without parameters to train; there is nothing to train. Give one with"
+                " layers whose parameters require gradients."
             )
-        flat = torch.cat([value.detach().reshape(-1) for value in module.parameters()])
+        flat = torch.cat([value.reshape(-1).double().cpu() for value in trained.values()])
         for name, value in (
             ("structure", module),
             ("dimension", dimension),
             ("_shapes", shapes),
-            ("_start", flat.double().cpu().numpy()),
+            ("_start", flat.numpy()),
         ):
             object.__setattr__(self, name, value)  # made from the fields: no part of the value
-        tried = flat.double().cpu()
+        tried = flat.clone()
         features, labels = self._data(tried)
+        if labels.is_floating_point():
+            raise SpecificationError(
+                f"{objective}: the labels are {labels.dtype}; they must be classes, whole numbers from 0 on. Regression"
+                " on measured values is not supported."
+            )
+
+        def forward(structure: Any, samples: Any) -> Pass:
+            values = self._values(tried)
+            before = {name: value.clone() for name, value in values.items()}
+            outputs = torch.func.functional_call(structure, values, (samples,))  # writes what it replaces to `values`
+            return Pass(outputs, before, values)
+
         try:
+            require_one_function(objective, module, forward, features[:3])
             value = self._mean_loss(tried, features[:2], labels[:2])
             shape = tuple(self._outputs(tried, features[:2]).shape)
+        except SpecificationError:
+            raise
         except Exception as error:
             raise SpecificationError(
                 f"{objective}: the module can't take samples of {features.shape[1]} features and"
@@ -91,6 +110,13 @@ class StackedModule(FiniteSum):
             raise SpecificationError(
                 f"{objective}: the loss has shape {tuple(value.shape)}; it must be one number, the mean over the batch."
             )
+        try:
+            self.gradients(np.zeros(2, np.int64), torch.stack([tried, tried]), np.zeros((2, 1), np.int32))
+        except Exception as error:
+            raise SpecificationError(
+                f"{objective}: torch can't take the gradients of several nodes in one call ({type(error).__name__}:"
+                f" {str(error).splitlines()[0]}). Use operations that torch.func.vmap and torch.func.grad support."
+            ) from error
         classifies = len(shape) == 2 and shape[1] == self.shards.classes
         if scores and not classifies:
             raise SpecificationError(
@@ -158,16 +184,23 @@ class StackedModule(FiniteSum):
     def _data(self, like: Any) -> tuple[Any, Any]:
         return self.placed("features", self.shards.features, like), self.placed("labels", self.shards.labels, like)
 
-    def _outputs(self, flat: Any, features: Any) -> Any:
-        torch = require_torch(type(self).__name__)
-        parameters: dict[str, Any] = {}
+    def _values(self, flat: Any) -> dict[str, Any]:
+        """The structure's tensors by name: trained ones out of `flat`, the others as they are, where and of what kind
+        `flat` is."""
+        values: dict[str, Any] = {}
         position = 0
         for name, shape, count in self.__dict__["_shapes"]:
-            parameters[name] = flat[position : position + count].reshape(shape)
+            values[name] = flat[position : position + count].reshape(shape)
             position += count
-        for name, value in self.structure.named_buffers():
-            parameters[name] = value.to(device=flat.device, dtype=flat.dtype if value.is_floating_point() else None)
-        return torch.func.functional_call(self.structure, parameters, (features,))
+        for name, value in (*self.structure.named_buffers(), *self.structure.named_parameters()):
+            if name not in values:
+                kind = flat.dtype if value.is_floating_point() else value.dtype
+                values[name] = value.detach().to(device=flat.device, dtype=kind)
+        return values
+
+    def _outputs(self, flat: Any, features: Any) -> Any:
+        torch = require_torch(type(self).__name__)
+        return torch.func.functional_call(self.structure, self._values(flat), (features,))
 
     def _mean_loss(self, flat: Any, features: Any, labels: Any) -> Any:
         return self.criterion(self._outputs(flat, features), labels)

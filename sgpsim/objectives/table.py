@@ -47,7 +47,28 @@ class Table(Dataset):
         if self.standardized:
             spread = features.std(axis=0)
             features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        return Samples(features, np.unique(labels, return_inverse=True)[1], np.unique(groups, return_inverse=True)[1])
+        names, places = np.unique(labels, return_inverse=True)
+        self._require_classes(names)
+        return Samples(features, places, np.unique(groups, return_inverse=True)[1])
+
+    def _require_classes(self, names: NDArray[np.generic]) -> None:
+        """Raise where labels are numbers that no class has; remember them where they are not 0, 1, ... themselves."""
+        if names.dtype.kind not in "fiub":
+            return  # words
+        numbers = names.astype(np.float64)
+        measured = numbers[numbers != np.round(numbers)]  # not a number counts too
+        if len(measured):
+            raise SpecificationError(
+                f"{self.path!r}: a label is {measured[0]:g}; labels name classes, so they must be words or whole"
+                " numbers. Regression on measured values is not supported."
+            )
+        if (numbers != np.arange(len(numbers))).any():
+            shown = ", ".join(f"{number:g}" for number in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
+            object.__setattr__(self, "_label_names", shown)  # a memo beside the frozen fields: no part of the value
+
+    def label_names(self) -> str | None:
+        self.load()
+        return self.__dict__.get("_label_names")
 
     def _read_csv(self, file: Path) -> tuple[NDArray[np.float64], list[str | float], list[str | float]]:
         with file.open(newline="", encoding="utf-8-sig") as opened:

@@ -1,4 +1,4 @@
-"""Torch modules on data shared among nodes: any module with any loss, and a multilayer perceptron that a file can name.
+"""Torch modules on data shared among nodes: your own module with your own loss, and a multilayer perceptron that a file can name.
 
 Both need the extra `torch`; without it building one raises SpecificationError with the command that installs it.
 """
@@ -33,12 +33,16 @@ def initialized(objective: str, seed: int, make: Callable[[], Any]) -> Any:
 
 @dataclass(frozen=True)
 class TorchModule(StackedModule):
-    """f_i = mean over node i's samples of loss(module(features), label), for any torch.nn.Module.
+    """f_i = mean over node i's samples of loss(module(features), label), for a torch.nn.Module of parameters alone.
 
     nodes: how many. module: a function without arguments that returns a module (called once, with torch's generator
     seeded by `seed`), or a module, whose parameters as they are become the start. loss: (outputs, labels) -> mean over
     the batch; None: cross-entropy of the outputs as scores. data: labelled samples; the module gets (batch, features).
     split: who holds which. batch: samples per gradient. sampling: draws with replacement, or shuffled epochs.
+
+    Refused with SpecificationError: what `trainable.py` lists, among it dropout with p > 0 and batch norm; labels that
+    are no classes, or, with a loss of your own, numbers other than 0, 1, ... A random or mode-dependent function inside
+    the module is seen only if a trial pass over three samples shows it.
     """
 
     nodes: int
@@ -64,6 +68,12 @@ class TorchModule(StackedModule):
                 f"TorchModule(module) gave a {type(module).__name__}; it must be a torch.nn.Module or a function that"
                 " returns one."
                 " Give such as lambda: torch.nn.Linear(64, 10)."
+            )
+        names = self.data.label_names()
+        if self.loss_function is not None and names is not None:
+            raise SpecificationError(
+                f"TorchModule(loss_function) with labels {names}; the loss would be given their places 0, 1, ... in that"
+                " order instead. Label the samples 0, 1, ... and translate them in the loss."
             )
         object.__setattr__(self, "shards", Shards.of(self.data, self.split, self.nodes, bias=False))
         self.place("TorchModule", module, scores=self.loss_function is None)
