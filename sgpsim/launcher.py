@@ -118,7 +118,7 @@ class Launcher:
 
     def runs(self) -> list[Run]:
         """What came out of all cases."""
-        return [run for number in range(len(self.cases)) if (run := self._run(number, True, None)) is not None]
+        return [run for number in range(len(self.cases)) if (run := self._run(number, None)) is not None]
 
     # -- how it can end
 
@@ -151,17 +151,17 @@ class Launcher:
         for child in self.children:
             child.wait()
         sentence = and_so_the_others(verdict, self.size)
-        partial = [self._run(number, False, None if leaked else sentence) for number in range(len(self.cases))]
+        partial = [self._run(number, None if leaked else sentence) for number in range(len(self.cases))]
         known = [run for run in partial if run is not None]
         error = MassLeak(sentence) if leaked else NodeFailure(sentence)
         if verdict.rank is not None and (printed := self._log(verdict.rank).read_text(errors="replace").strip()):
             error.add_note(printed)
         raise with_run(error, known[-1] if known else None)
 
-    def _run(self, number: int, complete: bool, failure: str | None) -> Run | None:
+    def _run(self, number: int, failure: str | None) -> Run | None:
         experiment, backend = self.cases[number]
         return as_run(
-            experiment, backend.monitor, backend.keep_trajectory, backend.trace, self.folder, number, complete, failure
+            experiment, backend.monitor, backend.keep_trajectory, backend.trace, self.folder, number, failure
         )
 
     def _work(self) -> list[float] | None:

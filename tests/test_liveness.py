@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.boards import FileBoard
 from sgpsim.backends.liveness import Activity, Pulse, PulseWriter, Verdict, Watch, and_so_the_others
 from sgpsim.backends.post import MessageLost, PeerLost, Post
-from sgpsim.backends.record import Record, read_lines, read_rows
+from sgpsim.backends.record import Record, read_lines, read_rows, row_type
+from sgpsim.budget import Steps
+from sgpsim.experiment import Experiment
+from sgpsim.mass import Mass
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 
 COMPUTING, WAITING, DONE = Activity.COMPUTING, Activity.WAITING, Activity.DONE
 
@@ -116,12 +122,38 @@ def test_a_board_in_a_file_shows_each_step(tmp_path: Path) -> None:
     assert writer.now == theirs.read()[1]
 
 
+def test_what_was_reported_is_in_the_files_soon_without_an_end(tmp_path: Path) -> None:
+    experiment = Experiment(SGP(), Quadratic(2, dimension=5), OnePeerExponential(2), Steps(10))
+    kind = row_type(experiment, False)
+    record = Record((tmp_path / "rows", tmp_path / "lines"), kind)
+    for step in range(3):
+        record.report(step, 0.1 * step, Mass(np.ones(5), 1.0), None)
+    record.line("note", 1, 0.5)
+    record.flush()
+    assert len(read_rows(tmp_path / "rows", kind)) == 3 and read_lines(tmp_path / "lines") == [["note", 1, 0.5]]
+    record.close()
+
+
+def test_a_disk_that_cannot_keep_up_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sgpsim.backends.record.HELD", 0)
+    experiment = Experiment(SGP(), Quadratic(2, dimension=5), OnePeerExponential(2), Steps(10))
+    record = Record((tmp_path / "rows", tmp_path / "lines"), row_type(experiment, False))
+    for step in range(4):
+        record.report(step, 0.1 * step, Mass(np.ones(5), 1.0), None)
+    record.close()
+    assert record.waited > 0 and ["waited", record.waited] in read_lines(tmp_path / "lines")
+    full = Record((Path("/dev/full"), tmp_path / "lines"), row_type(experiment, False))
+    full.report(0, 0.0, Mass(np.ones(5), 1.0), None)
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
 def test_a_row_cut_short_is_left_out(tmp_path: Path) -> None:
-    kind = np.dtype([("step", np.int64), ("value", np.float32, (3,))])
+    kind = np.dtype([("step", np.int64), ("time", float), ("round", np.int64), ("weight", float)])
+    kind = np.dtype([*kind.descr, ("value", np.float32, (3,)), ("move", np.float32, (3,))])
     record = Record((tmp_path / "rows", tmp_path / "lines"), kind)
     for step in range(4):
-        record.row["step"], record.row["value"] = step, step / 2
-        record.write_row()
+        record.report(step, step / 4, Mass(np.full(3, step / 2, np.float32), 1.0), None)
     record.line("note", 1, 0.5)
     record.close()
     whole = (tmp_path / "rows").read_bytes()

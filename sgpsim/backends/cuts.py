@@ -72,6 +72,13 @@ class StepCuts:
         cut.flight = cut.flight + value
         cut.flight_weight += weight
 
+    def moved_earlier(self, step: int, moved: Any, magnitude: Any) -> None:
+        """What one node added in the steps from the last cut to `step`, where nothing was looked at between: the sum
+        of its moves, and that of their magnitudes, in float64."""
+        cut = self.open.get(step) or self._opened(step)
+        cut.moved = cut.moved + moved
+        cut.magnitude = cut.magnitude + magnitude
+
     def gradient(self, rank: int, step: int, gradient: Any) -> None:
         """Remember a gradient for the trajectory, at the cut that it leads to."""
         cut = self.open.get(step) or self._opened(step)
@@ -82,7 +89,7 @@ class StepCuts:
     def _complete(self, cut: _Cut) -> None:
         with np.errstate(all="ignore"):
             held = wide_sum(cut.values)
-            moved = wide_sum(cut.moves)
+            moved = wide_sum(cut.moves) + cut.moved
             if self.flying:
                 self.flight = self.flight + cut.flight
                 self.flight_weight += cut.flight_weight
@@ -96,11 +103,12 @@ class StepCuts:
                 if self.start_total is None:
                     self.monitor.total, self.monitor.total_weight = held, weight
                 else:
-                    magnitude = self.before + after + wide_sum(np.abs(cut.moves))
+                    magnitude = self.before + after + wide_sum(np.abs(cut.moves)) + cut.magnitude
                     if self.flying:
                         magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
                     latest = cut.step - 1 if self.latest is None else min(cut.step - 1, self.latest)
-                    self.monitor.round(cut.step, held, weight, moved, magnitude, latest)
+                    rounds = cut.step - (self.last.step if self.last is not None else 0)
+                    self.monitor.round(cut.step, held, weight, moved, magnitude, latest, rounds)
                 self.before = after
             if self.start_total is None:
                 self.start_total = held
@@ -172,7 +180,9 @@ class _Cut:
         "flight",
         "flight_weight",
         "gradients",
+        "magnitude",
         "missing",
+        "moved",
         "moves",
         "step",
         "times",
@@ -195,6 +205,8 @@ class _Cut:
     def begin(self, step: int, flying: bool) -> None:
         self.step, self.missing = step, len(self.weights)
         self.bytes = self.flight_weight = 0.0
+        self.moved: Any = 0.0
+        self.magnitude: Any = 0.0
         self.flight = np.zeros(self.values.shape[1]) if flying else 0.0
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sgpsim.backends.membership import Membership
 from sgpsim.backends.post import MessageLost, PeerLost, Post
-from sgpsim.backends.record import Record, record_paths, row_type
+from sgpsim.backends.record import Record, record_paths, row_type, spacing
 from sgpsim.backends.torch_node import TorchNode
 from sgpsim.errors import MassLeak
 from sgpsim.experiment import Experiment
@@ -30,7 +30,9 @@ def run_seed(
 ) -> None:
     """Be one node of one run, and leave its record in `folder`. Raises PeerLost, or MassLeak where a message can't
     come any more."""
-    record = Record(record_paths(folder, case, seed, member.rank), row_type(experiment, backend.keep_trajectory))
+    keep = backend.keep_trajectory
+    paths = record_paths(folder, case, seed, member.rank)
+    record = Record(paths, row_type(experiment, keep), spacing(experiment, keep))
     clock = member.set_out()
     dimension, dtype = experiment.objective.dimension, np.dtype(experiment.dtype)
     post = Post(member.rank, member.size, dimension, dtype, member.group, clock, member.waits)

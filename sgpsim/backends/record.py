@@ -1,32 +1,59 @@
 """Record: what one real process writes down while it runs, so that what was computed outlives the process.
 
-The rule: a row per report (what the node holds and what it added) goes to a file at once; what was done when, and
-figures of the node's own, follow as lines of JSON in bundles. A row or line cut short by a sudden end is left out on
-reading. Bytes are in the machine's own order.
+The rule: rows (what the node holds and what it added) go to one file, lines of JSON (what was done when, and figures of
+the node's own) to another. A thread writes both, a twentieth of a second later at most: the node itself only copies into
+memory, so that its clock shows no disk; where the disk can't keep up the node waits, and the seconds are told. Rows are
+those of the cuts that are measured, and of all steps where that takes little room. A row or line cut short by a sudden
+end is left out on reading. Bytes are in the machine's own order.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.budget import most_steps
 from sgpsim.experiment import Experiment
+from sgpsim.mass import Mass
 
-BUNDLE = 512
-"""Lines kept back before they are written."""
+LITTLE = 1 << 24
+"""Bytes of a node's rows up to which all steps are kept, measured or not."""
+HELD = 1 << 26
+"""Bytes that wait in memory for the writing thread before the node itself waits."""
+PIECE = 1 << 16
+"""Bytes of a row from which on it is written by itself, not together with others."""
+PAUSE = 0.05
+"""Seconds between two looks of the writing thread."""
+
+
+def spacing(experiment: Experiment, keep: bool) -> int:
+    """Steps from one row to the next: 1 where everything is kept, is measured, or takes little room."""
+    steps = most_steps(experiment.budget, experiment.nodes) or 0
+    little = _kind(experiment, keep, summed=False).itemsize * (steps + 1) <= LITTLE
+    return 1 if keep or little else experiment.measure_every
 
 
 def row_type(experiment: Experiment, keep: bool) -> np.dtype[Any]:
     """One row: step, time (s), bytes sent since the last row, number of the last round begun, weight, value and move
-    (dimension,); flight: sent less taken in since the last row, in float64, where the method leaves mass in flight;
+    (dimension,); where steps lie between rows move is the sum since the last row, in float64, and moved that of
+    magnitudes; flight: sent less taken in since the last row, in float64, where the method leaves mass in flight;
     gradient, where everything is kept."""
+    return _kind(experiment, keep, summed=spacing(experiment, keep) > 1)
+
+
+def _kind(experiment: Experiment, keep: bool, summed: bool) -> np.dtype[Any]:
     vector, shape = experiment.dtype, (experiment.objective.dimension,)
     fields: list[Any] = [("step", np.int64), ("time", np.float64), ("bytes", np.float64), ("round", np.int64)]
-    fields += [("weight", np.float64), ("flight_weight", np.float64), ("value", vector, shape), ("move", vector, shape)]
+    fields += [("weight", np.float64), ("flight_weight", np.float64), ("value", vector, shape)]
+    fields += [("move", np.float64 if summed else vector, shape)]
+    if summed:
+        fields.append(("moved", np.float64, shape))
     if experiment.algorithm.leaves_in_flight:
         fields.append(("flight", np.float64, shape))
     if keep:
@@ -41,33 +68,109 @@ def record_paths(folder: Path, case: int, seed: int, rank: int) -> tuple[Path, P
 
 
 class Record:
-    """Writes rows and lines."""
+    """Writes rows and lines. row: the one being filled; whoever sends, takes in or computes adds to it. every: steps
+    from one row to the next. waited: seconds that the node waited for the disk."""
 
-    def __init__(self, paths: tuple[Path, Path], kind: np.dtype[Any]) -> None:
+    def __init__(self, paths: tuple[Path, Path], kind: np.dtype[Any], every: int = 1) -> None:
         self.row: NDArray[Any] = np.zeros((), kind)
+        self.waited = 0.0
+        self._every, self._summed = every, "moved" in (kind.names or ())
+        self._reported: tuple[int, float, Mass] | None = None
         self._rows = paths[0].open("wb", buffering=0)
         self._lines = paths[1].open("w")
-        self._bundle: list[str] = []
+        self._changed = threading.Condition()
+        self._waiting: list[NDArray[Any] | tuple[Any, ...]] = []
+        self._held = 0  # bytes of rows not yet written, those being written included
+        self._busy = self._closing = False
+        self._error: OSError | None = None
+        self._writer = threading.Thread(target=self._write, name="sgpsim record", daemon=True)
+        self._writer.start()
 
-    def write_row(self) -> None:
-        """Write `row` as it is now."""
-        self._rows.write(self.row.tobytes())
+    def report(self, step: int, time: float, mass: Mass, move: Any) -> None:
+        """What the node holds after `step` steps, at `time`, and what it added to it (None: nothing)."""
+        if move is None:
+            if not self._summed:
+                self.row["move"] = 0.0
+        elif self._summed:
+            for name, added in (("move", move), ("moved", np.abs(move))):
+                total = self.row[name]
+                np.add(total, added, out=total)
+        else:
+            self.row["move"] = move
+        self._reported = (step, time, mass)
+        if step % self._every == 0:
+            self._end_row()
+
+    def _end_row(self) -> None:
+        if self._reported is None:
+            return
+        row = self.row
+        row["step"], row["time"], (row["value"], row["weight"]) = self._reported
+        self._reported = None
+        self.row = np.zeros((), row.dtype)
+        self.row["round"] = row["round"]
+        with self._changed:
+            if self._held > HELD:
+                begin = time.perf_counter()
+                self._changed.wait_for(lambda: self._held <= HELD or self._error is not None)
+                self.waited += time.perf_counter() - begin
+            if self._error is not None:
+                raise self._error
+            self._waiting.append(row)
+            self._held += row.nbytes
 
     def line(self, *told: Any) -> None:
         """Write down a fact: its kind, and what there is to say."""
-        self._bundle.append(json.dumps(told))
-        if len(self._bundle) >= BUNDLE:
-            self.flush()
+        with self._changed:
+            self._waiting.append(told)
 
-    def flush(self) -> None:
-        self._lines.write("".join(f"{line}\n" for line in self._bundle))
-        self._lines.flush()
-        self._bundle.clear()
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, PAUSE)
+                batch, self._waiting = self._waiting, []
+                self._busy, closing = bool(batch), self._closing
+            if batch:
+                self._write_batch(batch)
+            elif closing:
+                return
+
+    def _write_batch(self, batch: list[NDArray[Any] | tuple[Any, ...]]) -> None:
+        rows: list[Any] = [told.reshape(1).view(np.uint8) for told in batch if isinstance(told, np.ndarray)]
+        try:
+            for piece in rows if self.row.nbytes > PIECE else [b"".join(rows)]:
+                left = memoryview(piece)
+                while left:
+                    left = left[self._rows.write(left) :]
+            self._lines.writelines(json.dumps(told) + "\n" for told in batch if isinstance(told, tuple))
+            self._lines.flush()
+        except OSError as error:
+            self._error = error
+        with self._changed:
+            self._held -= sum(row.nbytes for row in rows)
+            self._busy = False
+            self._changed.notify_all()
+
+    def flush(self, patience: float = 5.0) -> None:
+        """Wait until all that was reported so far is in the files."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._waiting or self._busy), patience)
 
     def close(self) -> None:
-        self.flush()
-        self._rows.close()
-        self._lines.close()
+        """Write the last row, and all else. Raises OSError where something could not be written."""
+        try:
+            self._end_row()
+            if self.waited:
+                self.line("waited", self.waited)
+        finally:
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+            self._writer.join()
+            self._rows.close()
+            self._lines.close()
+        if self._error is not None:
+            raise self._error
 
 
 def read_rows(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:

@@ -19,18 +19,21 @@ from numpy.typing import NDArray
 from sgpsim.backends.backend import MonitorPolicy
 from sgpsim.backends.cuts import StepCuts
 from sgpsim.backends.monitor import Diverged, Leaking, Monitor
-from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type
+from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type, spacing
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.metrics import Measurements
 from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
 from sgpsim.trace import Trace, TraceBuilder
 
+NOTABLE = 0.01
+"""Share of a run's time from which on it is remarked that a node waited for its disk."""
+
 Account = tuple[int, float, float]
 
 
 class Replay:
-    """One seed, from the records of all ranks. complete: whether all ranks came to the end."""
+    """One seed, from the records of all ranks. ended: number of the cut that the run ended with."""
 
     def __init__(
         self,
@@ -40,14 +43,14 @@ class Replay:
         folder: Path,
         case: int,
         seed: int,
-        complete: bool,
     ) -> None:
-        self.experiment, self.seed, self.complete = experiment, seed, complete
+        self.experiment, self.seed = experiment, seed
         paths = [record_paths(folder, case, seed, rank) for rank in range(experiment.nodes)]
         self.rows = [read_rows(rows, row_type(experiment, keep)) for rows, _ in paths]
         self.lines = [read_lines(lines) for _, lines in paths]
-        self.keep = keep
-        self.length = min(len(rows) for rows in self.rows)
+        self.keep, self.summed = keep, spacing(experiment, keep) > 1
+        self.steps = _common([rows["step"] for rows in self.rows])
+        self.ended = len(self.steps) - 1
         self.measurements = Measurements(experiment.objective, (seed,))
         self.monitor = Monitor(monitor, experiment.nodes, float(np.finfo(experiment.dtype).eps))
         self.cuts = StepCuts(experiment, self.monitor, self.measurements, keep)
@@ -76,18 +79,22 @@ class Replay:
 
     def _cut_by_cut(self, tick: Callable[[], None]) -> None:
         cuts = self.cuts
-        for number in range(self.length):
+        for number, step in enumerate(self.steps):
             tick()
-            cuts.latest = int(self.rows[0][number]["round"])
+            cuts.latest = max(int(rows[number]["round"]) for rows in self.rows)
+            self.ended = number
             for rank, rows in enumerate(self.rows):
                 row = rows[number]
-                step = int(row["step"])
                 if cuts.flying:
                     cuts.under_way(step, row["flight"], float(row["flight_weight"]))
                 if self.keep:
                     cuts.gradient(rank, step, row["gradient"])
+                move = row["move"]
+                if self.summed:
+                    cuts.moved_earlier(step, move, row["moved"])
+                    move = None
                 cuts.report(
-                    rank, step, Mass(row["value"], row["weight"]), row["move"], float(row["time"]), float(row["bytes"])
+                    rank, step, Mass(row["value"], row["weight"]), move, float(row["time"]), float(row["bytes"])
                 )
         cuts.measure_last()
 
@@ -136,8 +143,21 @@ class Replay:
 
     @property
     def last(self) -> list[Any]:
-        """The last row of every rank; the last that all have where not all came to the end."""
-        return [rows[-1 if self.complete else self.length - 1] for rows in self.rows]
+        """The row of every rank at the cut that the run ended with: the last that all have, or the one that left the
+        floating-point range."""
+        return [rows[self.ended] for rows in self.rows]
+
+    @property
+    def waited(self) -> float:
+        """The most seconds that a node waited for its disk."""
+        return max((told[1] for lines in self.lines for told in lines if told[0] == "waited"), default=0.0)
+
+
+def _common(steps: list[NDArray[Any]]) -> list[int]:
+    """The steps of the leading rows that are the same at all ranks; after a sudden end the ranks' last rows differ."""
+    shortest = min(len(column) for column in steps)
+    same = np.all([column[:shortest] == steps[0][:shortest] for column in steps], axis=0)
+    return steps[0][:shortest][np.logical_and.accumulate(same)].tolist()
 
 
 def as_run(
@@ -147,23 +167,22 @@ def as_run(
     trace: bool,
     folder: Path,
     case: int = 0,
-    complete: bool = True,
     failure: str | None = None,
+    ended_as: Outcome = "failed",
     tick: Callable[[], None] = lambda: None,
 ) -> Run | None:
-    """All seeds as one Run. complete: whether all processes came to the end; if not, None may come back, where they
-    left no cut common to all. failure: why the processes ended too early, where one died or hung. tick: called after
-    each cut."""
+    """All seeds as one Run; None where the processes left no cut common to all. failure: why they ended too early, where
+    they did, and ended_as what that is. tick: called after each cut."""
     replays: list[Replay] = []
     for seed in experiment.seeds:
-        replay = Replay(experiment, monitor, keep, folder, case, seed, complete)
-        if replay.length == 0:
+        replay = Replay(experiment, monitor, keep, folder, case, seed)
+        if not replay.steps:
             break
         replay.look(tick)
         replays.append(replay)
     if not replays:
         return None
-    outcome: Outcome = "finished" if failure is None else "failed"
+    outcome: Outcome = "finished" if failure is None else ended_as
     for replay in replays:
         if replay.outcome != "finished" and outcome != "leaked":
             outcome = replay.outcome
@@ -174,6 +193,9 @@ def as_run(
         return np.stack([np.stack([row[name] for row in rows]) for rows in last], axis=1)
 
     remarks = [remark for replay in replays for remark in replay.remarks]
+    waited = max(replay.waited for replay in replays)
+    if waited > NOTABLE * max(float(row["time"]) for row in last[0]):
+        remarks.append(f"a node waited {waited:.3g} s for its disk; the times of this run include that")
     return Run(
         experiment,
         "TorchDistributed",
@@ -187,6 +209,7 @@ def as_run(
             "node_steps": float(
                 sum(told[1] for replay in replays for lines in replay.lines for told in lines if told[0] == "gradients")
             ),
+            "seconds_waiting_for_disk": waited,
             "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),
         },
         provenance(),

@@ -63,7 +63,7 @@ class TorchNode(Node):
         self._me = np.array([self.rank])
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
         self._flying = experiment.algorithm.leaves_in_flight
-        self._step, self._bytes = 0, 0.0
+        self._step = 0
         self.gradients = 0
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
@@ -111,7 +111,7 @@ class TorchNode(Node):
             )
             if self._trace:
                 self._record.line("sent", receiver, number, step, begin, self._clock())
-            self._bytes += self._experiment.message_size
+            self._record.row["bytes"] += self._experiment.message_size
             self._under_way(product, part, 1.0)
         return Mass(value * round_.kept[self.rank], weight * round_.kept[self.rank])
 
@@ -185,22 +185,13 @@ class TorchNode(Node):
         except RuntimeError as error:
             raise PeerLost(None, str(error)) from None
         self._pulse.move(Activity.COMPUTING)
-        self._bytes += 2 * (self.size - 1) / self.size * self._experiment.message_size
+        self._record.row["bytes"] += 2 * (self.size - 1) / self.size * self._experiment.message_size
         if self._trace:
             self._record.line("span", "receive", "all-reduce", self._step, begin, self._clock())
         return found
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
-        row = self._record.row
-        row["step"], row["time"], row["bytes"] = step, self._clock(), self._bytes
-        row["value"], row["weight"] = mass
-        row["move"] = 0.0 if move is None else move
-        self._record.write_row()
-        self._bytes = 0.0
-        row["flight_weight"] = 0.0
-        for name in ("flight", "gradient"):
-            if name in (row.dtype.names or ()):
-                row[name] = 0.0
+        self._record.report(step, self._clock(), mass, move)
 
     def note(self, metric: str, value: float) -> None:
         self._record.line("note", self._step + 1, self._clock(), metric, value)
