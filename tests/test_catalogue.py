@@ -257,7 +257,7 @@ BAD = {
     "cluster.graph_file=no.graphml": "cannot be read (No such file or directory)",
     "schedule.type=MatrixFile": "schedule.size: unknown field of MatrixFile",
     "schedule={type='MatrixFile', path='no.npy'}": "schedule: MatrixFile(path) is ",
-    "schedule={type='Matrices', matrices=[[0.5, 0.5], [0.5]]}": "schedule: Matrices(matrices), number 0, has",
+    "schedule={type='Matrices', matrices=[[0.5, 0.5], [0.5]]}": "schedule: Matrices(matrices) cannot be read as a matrix",
     "schedule={type='Periodic', schedules=['Complete', 'Ring']}": "schedule.schedules[1].type: 'Ring' is unknown",
     "objective={type='SoftmaxRegression', nodes=9000}": "9000 nodes for 1797 samples",
     "objective.structure=dnse": "objective.structure: Quadratic(structure) is 'dnse'; it must be 'scalar', 'diagonal' or 'dense'.",

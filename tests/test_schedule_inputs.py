@@ -99,11 +99,11 @@ def test_graph_schedules_are_values_that_later_changes_do_not_reach() -> None:
         (nx.Graph(), Uniform(), "has 0 nodes"),
         ((), Uniform(), "is empty"),
         (7, Uniform(), "7; it must be a networkx graph"),
-        (("graph",), Uniform(), "is a str"),
+        (("graph",), Uniform(), r"\[0\] is 'graph'; it must be a networkx graph"),
         ((nx.path_graph(3), nx.path_graph(4)), Uniform(), r"\[3, 4\] nodes"),
         (nx.path_graph(3, nx.DiGraph), Metropolis(), "0 sends to 1, but 1 not to 0"),
         (nx.path_graph(3), GivenShares(), "share=None"),
-        (nx.path_graph(3), "uniform", "must be a share rule"),
+        (nx.path_graph(3), "uniform", r"\(rule\).type: 'uniform' is unknown; did you mean 'Uniform'"),
     ],
 )
 def test_graphs_that_cannot_be_a_schedule(graphs: object, rule: ShareRule, sentence: str) -> None:

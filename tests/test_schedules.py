@@ -198,7 +198,7 @@ def test_combinators_refuse_parts_that_do_not_fit() -> None:
         Switched(Complete(4), Complete(4), 0)
     with pytest.raises(SpecificationError, match=r"Periodic\(each\)"):
         Periodic((Complete(4),), each=0)
-    with pytest.raises(SpecificationError, match="must be schedules"):
+    with pytest.raises(SpecificationError, match=r"Periodic\(schedules\)\[1\].type: .ring. is unknown"):
         Periodic((Complete(4), "ring"))  # pyright: ignore[reportArgumentType]
 
 

@@ -9,8 +9,6 @@ are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.carriers import require_undirected, two_colours, union_neighbours
 from sgpsim.descents.descent import Descent
@@ -19,6 +17,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.mass import Mass
 from sgpsim.node import Node
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
 class _Held:
@@ -29,7 +28,7 @@ class _Held:
         self.averaged = 0
 
 
-@dataclass(frozen=True)
+@specification
 class ADPSGD(Algorithm):
     """x_i, x_j <- (x_i + x_j) / 2 for a random edge, and x_i <- x_i - gamma g(x_i as it was when the gradient began)
     (Lian et al. 2018, Algorithm 1).

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.node import Node
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class AllReduceSGD(Algorithm):
     """x^{k+1} = x^k - gamma_k (1/n) sum_i g_i(x^k): parallel SGD with a collective mean (Goyal et al. 2017, section
     2)."""

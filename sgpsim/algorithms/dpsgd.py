@@ -8,19 +8,18 @@ matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.carriers import require_averaging
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
-from sgpsim.errors import SpecificationError
 from sgpsim.node import Node
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class DPSGD(Algorithm):
     """X^{k+1} = W X^k - gamma_k G(X^k) (Lian et al. 2017, Algorithm 1), or W (X^k - gamma_k G(X^k)) with
     order="adapt-then-combine".
@@ -35,13 +34,6 @@ class DPSGD(Algorithm):
 
     descent: Descent = SGD()
     order: Literal["combine-then-adapt", "adapt-then-combine"] = "combine-then-adapt"
-
-    def __post_init__(self) -> None:
-        if self.order not in ("combine-then-adapt", "adapt-then-combine"):
-            raise SpecificationError(
-                f"DPSGD(order) is {self.order!r}; it must be 'combine-then-adapt' or 'adapt-then-combine'. Give one of"
-                " these."
-            )
 
     async def run(self, node: Node) -> None:
         mass = node.begin()

@@ -7,17 +7,17 @@ waiting only for those that would become later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
-from sgpsim.errors import SpecificationError, require_count
 from sgpsim.node import Node
+from sgpsim.ranges import Count, Whole
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class OverlapSGP(Algorithm):
     """tau-overlap SGP (Assran et al. 2019, Algorithm 2, recalled; its send and block rules are those of the authors'
     description).
@@ -30,18 +30,10 @@ class OverlapSGP(Algorithm):
     """
 
     descent: Descent = SGD()
-    delay: int = 1
-    every: int = 1
+    delay: Whole = 1
+    every: Count = 1
     mixing: Literal["exact", "arrival"] = "exact"
     biased: bool = False
-
-    def __post_init__(self) -> None:
-        require_count("OverlapSGP(delay)", self.delay, least=0)
-        require_count("OverlapSGP(every)", self.every)
-        if self.mixing not in ("exact", "arrival"):
-            raise SpecificationError(
-                f"OverlapSGP(mixing) is {self.mixing!r}; it must be 'exact' or 'arrival'. Give one of these."
-            )
 
     async def run(self, node: Node) -> None:
         early = self.mixing == "arrival" and self.delay > 0  # without delay a round is complete before the next begins

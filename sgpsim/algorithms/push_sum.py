@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.node import Node
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class PushSum(Algorithm):
     """X <- P X, w <- P w, z = x / w (Kempe, Dobra and Gehrke 2003, protocol Push-Sum; Assran et al. 2019, section
     2)."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.node import Node
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class SGP(Algorithm):
     """X^{k+1} = P^k (X^k - gamma_k G(Z^k)), w^{k+1} = P^k w^k, Z = diag(w)^{-1} X (Assran et al. 2019, Algorithm 1).
 

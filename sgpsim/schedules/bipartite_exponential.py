@@ -8,16 +8,17 @@ its active and passive side.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Nodes
 from sgpsim.schedules.one_peer_exponential import levels
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class BipartiteExponential(Schedule):
     """Even node i and odd node (i + d) mod n give each other half of their mass; d runs through +1, -1, +3, -3, +5, -5,
     +9, -9, ..., 1 + 2^j.
@@ -30,10 +31,9 @@ class BipartiteExponential(Schedule):
     forward first, so every node sends to i + d and receives from i - d, a directed shift and no matching.
     """
 
-    size: int
+    size: Nodes
 
     def __post_init__(self) -> None:
-        require_count("BipartiteExponential(size)", self.size, least=2)
         if self.size % 2:
             raise SpecificationError(
                 f"BipartiteExponential(size={self.size}): even and odd nodes are matched, so the size must be even."

@@ -7,21 +7,18 @@ that at each moment every node receives from one other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Complete(Schedule):
     """Node i sends 1/n of its mass to each of i + 1, i + 2, ..., i + n - 1 modulo n, at every step. Symmetric, period
     1."""
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("Complete(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Nodes, Part, Seed
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 TRIES = 100
 """Digraphs drawn before giving up."""
 
 
-@dataclass(frozen=True)
+@specification
 class ErdosRenyiDigraph(Schedule):
     """Each of the n(n-1) arcs is there with `probability`; node i divides its mass equally among itself and its d_i
     receivers, 1/(d_i + 1) each.
@@ -34,19 +35,11 @@ class ErdosRenyiDigraph(Schedule):
     0). Period 1. Errors: SpecificationError when TRIES digraphs were all not strongly connected.
     """
 
-    size: int
-    probability: float
-    seed: int = 0
+    size: Nodes
+    probability: Part
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_count("ErdosRenyiDigraph(size)", self.size)
-        require_count("ErdosRenyiDigraph(seed)", self.seed, least=0)
-        given = self.probability
-        if not isinstance(given, int | float) or not 0.0 < given <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpecificationError(
-                f"ErdosRenyiDigraph(probability) is {self.probability!r}; it must lie above 0 and at most be 1. Give"
-                " one such as 0.3."
-            )
         _ = self.receivers  # drawn now, so that a probability too small is an error here and not in the middle of a run
 
     @cached_property

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from sgpsim.errors import SpecificationError
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class GraphFile(Schedule):
     """The graph in a file at every step; from a JSON list of node-link graphs, one after the other.
 
@@ -41,7 +42,6 @@ class GraphFile(Schedule):
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", str(self.path))
         content = read_content("GraphFile(path)", self.path, READERS, self.sha256)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
         try:

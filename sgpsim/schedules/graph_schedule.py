@@ -9,7 +9,7 @@ equal when they send the same shares in the same order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import networkx as nx
@@ -17,12 +17,13 @@ import networkx as nx
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
+from sgpsim.specification import specification
 
 GraphShares: TypeAlias = tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
 """Per step and sender, (receiver, share) in the order in which the messages leave."""
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class GraphSchedule(Schedule):
     """Step k uses graph k modulo the number of graphs, and divides mass by `rule`.
 
@@ -99,8 +100,6 @@ def _checked(what: str, graph: Any) -> nx.Graph:
 
 def graph_shares(graphs: tuple[nx.Graph, ...], rule: ShareRule) -> GraphShares:
     """All shares that `rule` gives on `graphs`."""
-    if not isinstance(rule, ShareRule):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(f"rule is {rule!r}; it must be a share rule. Give one such as Uniform() or Metropolis().")
     found: list[tuple[tuple[tuple[int, float], ...], ...]] = []
     for graph in graphs:
         arcs = graph if isinstance(graph, nx.DiGraph) else graph.to_directed()

@@ -8,21 +8,23 @@ share and information gets everywhere is asked by `require_valid` (validation.py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import field
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, issparse
 
 from sgpsim.errors import SpecificationError
+from sgpsim.ranges import OWN
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
 """Per step and sender: receiver -> share, own first, then in cyclic order from the sender on."""
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class Matrices(Schedule):
     """Step k uses matrix k modulo their number.
 
@@ -33,7 +35,7 @@ class Matrices(Schedule):
     """
 
     size: int = field(init=False)
-    matrices: tuple[NDArray[np.float64], ...]
+    matrices: Annotated[tuple[NDArray[np.float64], ...], OWN]
 
     def __post_init__(self) -> None:
         _settle(self, "Matrices(matrices)")
@@ -52,13 +54,13 @@ class Matrices(Schedule):
         return hash((self.size, *(matrix.tobytes() for matrix in self.matrices)))
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class UncheckedMatrices(Schedule):
     """As Matrices, but never validated: for negative controls such as a row-stochastic matrix or one that loses mass.
     Any finite entries."""
 
     size: int = field(init=False)
-    matrices: tuple[NDArray[np.float64], ...]
+    matrices: Annotated[tuple[NDArray[np.float64], ...], OWN]
 
     def __post_init__(self) -> None:
         _settle(self, "UncheckedMatrices(matrices)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from sgpsim.errors import SpecificationError
 from sgpsim.schedules.graph_file import read_content
 from sgpsim.schedules.matrices import Columns, columns, square_matrices
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class MatrixFile(Schedule):
     """Step k uses matrix k, modulo their number, of the file: P[receiver, sender].
 
@@ -39,7 +40,6 @@ class MatrixFile(Schedule):
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", str(self.path))
         content = read_content("MatrixFile(path)", self.path, READERS, self.sha256)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
         try:

@@ -7,12 +7,13 @@ one period the average is exact for the sizes named at each class, and for no ot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Count, Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
 def levels(size: int, base: int = 2) -> int:
@@ -23,7 +24,7 @@ def levels(size: int, base: int = 2) -> int:
     return count
 
 
-@dataclass(frozen=True)
+@specification
 class OnePeerExponential(Schedule):
     """Node i sends half of its mass to node (i + 2^(k mod ceil(log2 n))) mod n at step k.
 
@@ -31,10 +32,7 @@ class OnePeerExponential(Schedule):
     otherwise. Source: Assran et al. 2019, section 5 (recalled); exactness: Ying et al. 2021 (recalled).
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("OnePeerExponential(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:
@@ -44,7 +42,7 @@ class OnePeerExponential(Schedule):
         return equal_shares(sender, ((sender + 2 ** (step % self.period)) % self.size,))
 
 
-@dataclass(frozen=True)
+@specification
 class PlusMinusExponential(Schedule):
     """Node i sends half of its mass along the hops +1, -1, +2, -2, +4, -4, ..., one after the other, up to 2^(ceil(log2
     n) - 1).
@@ -57,10 +55,7 @@ class PlusMinusExponential(Schedule):
     (recalled).
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("PlusMinusExponential(size)", self.size)
+    size: Nodes
 
     @cached_property
     def hops(self) -> tuple[int, ...]:
@@ -76,7 +71,7 @@ class PlusMinusExponential(Schedule):
         return equal_shares(sender, ((sender + self.hops[step % self.period]) % self.size,))
 
 
-@dataclass(frozen=True)
+@specification
 class MPeerExponential(Schedule):
     """Node i sends a share 1/(m+1) along each of the hops j (m+1)^(k mod l), j = 1..m, where l counts the powers of m+1
     below n.
@@ -87,12 +82,10 @@ class MPeerExponential(Schedule):
     NPeerDynamicDirectedExponentialGraph (recalled).
     """
 
-    size: int
-    peers: int = 2
+    size: Nodes
+    peers: Count = 2
 
     def __post_init__(self) -> None:
-        require_count("MPeerExponential(size)", self.size)
-        require_count("MPeerExponential(peers)", self.peers)
         if self.peers > max(self.size - 1, 1):
             raise SpecificationError(
                 f"MPeerExponential(size={self.size}, peers={self.peers}): a node has only {self.size - 1} others to"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Count
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Periodic(Schedule):
     """`each` steps of the first schedule, `each` of the second, and so on; after the last the first again.
 
@@ -26,12 +28,10 @@ class Periodic(Schedule):
 
     size: int = field(init=False)
     schedules: tuple[Schedule, ...]
-    each: int = 1
+    each: Count = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedules", tuple(self.schedules))
         object.__setattr__(self, "size", common_size("Periodic(schedules)", self.schedules))
-        require_count("Periodic(each)", self.each)
 
     @property
     def period(self) -> int | None:
@@ -67,11 +67,6 @@ class Periodic(Schedule):
 
 def common_size(what: str, schedules: tuple[Schedule, ...]) -> int:
     """The number of nodes of all `schedules`, or SpecificationError; `what` names the field."""
-    for schedule in schedules:
-        if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpecificationError(
-                f"{what} hold {schedule!r}; all must be schedules. Give one such as OnePeerExponential(8)."
-            )
     sizes = [schedule.size for schedule in schedules]
     if len(set(sizes)) != 1:
         raise SpecificationError(

@@ -7,16 +7,16 @@ the experiment, and a step can be asked for in any order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes, Seed
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 
-@dataclass(frozen=True)
+@specification
 class RandomMatching(Schedule):
     """A uniformly random perfect matching at every step; partners give each other half of their mass. If n is odd, one
     node keeps all.
@@ -25,12 +25,8 @@ class RandomMatching(Schedule):
     mean in mean square by 1/2 - 1/(2(n - 1)) per step.
     """
 
-    size: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("RandomMatching(size)", self.size)
-        require_count("RandomMatching(seed)", self.seed, least=0)
+    size: Nodes
+    seed: Seed = 0
 
     @property
     def period(self) -> None:

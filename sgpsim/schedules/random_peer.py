@@ -9,27 +9,23 @@ weights differ from 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes, Seed
 from sgpsim.schedules.one_peer_exponential import levels
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 
-@dataclass(frozen=True)
+@specification
 class RandomPeer(Schedule):
     """Node i sends half of its mass to one of the n - 1 others, each as likely, chosen anew by each node at each step.
     Period None."""
 
-    size: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("RandomPeer(size)", self.size)
-        require_count("RandomPeer(seed)", self.seed, least=0)
+    size: Nodes
+    seed: Seed = 0
 
     @property
     def period(self) -> None:
@@ -40,17 +36,13 @@ class RandomPeer(Schedule):
         return equal_shares(sender, ((sender + hop) % self.size,))
 
 
-@dataclass(frozen=True)
+@specification
 class RandomExponentialPeer(Schedule):
     """Node i sends half of its mass to (i + 2^j) mod n, j < ceil(log2 n) chosen anew by each node at each step, each as
     likely. Period None."""
 
-    size: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("RandomExponentialPeer(size)", self.size)
-        require_count("RandomExponentialPeer(seed)", self.seed, least=0)
+    size: Nodes
+    seed: Seed = 0
 
     @property
     def period(self) -> None:
@@ -61,17 +53,14 @@ class RandomExponentialPeer(Schedule):
         return equal_shares(sender, ((sender + 2**level) % self.size,))
 
 
-@dataclass(frozen=True)
+@specification
 class CyclingPeer(Schedule):
     """Node i sends half of its mass to (i + 1 + k mod (n - 1)) mod n at step k: all others in turn.
 
     Doubly stochastic, period n - 1.
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("CyclingPeer(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:

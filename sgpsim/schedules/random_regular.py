@@ -7,17 +7,18 @@ repeated; the seed is its whole address, independent of every stream of the expe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import networkx as nx
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Count, Nodes, Seed
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import cyclic_receivers, equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class RandomRegular(Schedule):
     """Node i exchanges a share 1/(degree + 1) with each of its neighbours at every step: Metropolis shares of a regular
     graph.
@@ -26,14 +27,11 @@ class RandomRegular(Schedule):
     Errors: SpecificationError where no such graph exists, or the drawn one is not connected.
     """
 
-    size: int
-    degree: int
-    seed: int = 0
+    size: Nodes
+    degree: Count
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_count("RandomRegular(size)", self.size)
-        require_count("RandomRegular(degree)", self.degree)
-        require_count("RandomRegular(seed)", self.seed, least=0)
         what = f"RandomRegular(size={self.size}, degree={self.degree}, seed={self.seed})"
         if self.degree >= self.size:
             raise SpecificationError(

@@ -6,21 +6,18 @@ The rule: node i knows its two neighbours on a circle, i + 1 and i - 1; equal sh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class DirectedRing(Schedule):
     """Node i sends half of its mass to (i + 1) mod n at every step. |lambda_2| = cos(pi/n)."""
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("DirectedRing(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:
@@ -30,7 +27,7 @@ class DirectedRing(Schedule):
         return equal_shares(sender, ((sender + 1) % self.size,))
 
 
-@dataclass(frozen=True)
+@specification
 class UndirectedRing(Schedule):
     """Node i sends a third of its mass to each of (i + 1) mod n and (i - 1) mod n at every step (half to the one other
     if n = 2).
@@ -38,10 +35,7 @@ class UndirectedRing(Schedule):
     Symmetric; lambda_2 = (1 + 2 cos(2 pi/n))/3 for n > 2.
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("UndirectedRing(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:

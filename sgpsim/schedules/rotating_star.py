@@ -8,14 +8,14 @@ has reached everybody.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class RotatingStar(Schedule):
     """At step k the centre c = k mod n divides its mass equally among all n nodes; every other node gives c half of its
     own.
@@ -24,10 +24,7 @@ class RotatingStar(Schedule):
     12, 6, 2, 0 zeros.
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("RotatingStar(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:

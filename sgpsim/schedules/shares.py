@@ -11,13 +11,14 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
 
 import networkx as nx
 
 from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Between
+from sgpsim.specification import specification
 
 NO_SHARES = 1e-3
 """How far weights may sum from 1 before they count as something else than shares; validation is far stricter."""
@@ -56,7 +57,7 @@ class ShareRule(ABC):
         return self
 
 
-@dataclass(frozen=True)
+@specification
 class Uniform(ShareRule):
     """p_ji = 1/(d_i + 1) for the sender i itself and each of its d_i out-neighbours j (Assran et al. 2019, section 5,
     recalled)."""
@@ -65,18 +66,14 @@ class Uniform(ShareRule):
         return equal_shares(sender, cyclic_receivers(graph, sender))
 
 
-@dataclass(frozen=True)
+@specification
 class Lazy(ShareRule):
     """p_ii = own, and p_ji = (1 - own)/d_i for each of the d_i out-neighbours j; a node without any keeps everything.
 
     own: the share that stays, strictly between 0 and 1.
     """
 
-    own: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.own, int | float) or not 0.0 < self.own < 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpecificationError(f"Lazy(own) is {self.own!r}; a node must keep a share strictly between 0 and 1. Give one such as 0.5.")
+    own: Between = 0.5
 
     def shares(self, graph: nx.DiGraph, sender: int) -> dict[int, float]:
         receivers = cyclic_receivers(graph, sender)
@@ -85,7 +82,7 @@ class Lazy(ShareRule):
         return {sender: self.own} | dict.fromkeys(receivers, (1.0 - self.own) / len(receivers))
 
 
-@dataclass(frozen=True)
+@specification
 class Metropolis(ShareRule):
     """p_ji = p_ij = min(1/(1 + d_i), 1/(1 + d_j)) on an edge of an undirected graph; each node keeps the rest: doubly
     stochastic.
@@ -111,7 +108,7 @@ class Metropolis(ShareRule):
                 )
 
 
-@dataclass(frozen=True)
+@specification
 class GivenShares(ShareRule):
     """p_ji = the number that the edge i -> j carries as `attribute`; p_ii = that of the self-loop, or what is left of 1
     where there is none.
@@ -146,7 +143,7 @@ class GivenShares(ShareRule):
                 )
 
 
-@dataclass(frozen=True)
+@specification
 class EdgeShares(ShareRule):
     """The shares that the edges carry, equal shares where they carry none: GivenShares("share") if any edge has
     `share`, else GivenShares("weight") if any has `weight`, else Uniform().

@@ -7,15 +7,15 @@ less exact.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Nodes
 from sgpsim.schedules.one_peer_exponential import levels
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class StaticExponential(Schedule):
     """Node i sends 1/(1+p) of its mass to each of (i + 2^j) mod n, j < p = ceil(log2 n), at every step.
 
@@ -23,10 +23,7 @@ class StaticExponential(Schedule):
     Source: Ying et al. 2021 (recalled; the tests check it).
     """
 
-    size: int
-
-    def __post_init__(self) -> None:
-        require_count("StaticExponential(size)", self.size)
+    size: Nodes
 
     @property
     def period(self) -> int:

@@ -7,14 +7,15 @@ periodic as its second part, so `phase` maps each step to an equal earlier one a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from sgpsim.errors import require_count
+from sgpsim.ranges import Count
 from sgpsim.schedules.periodic import common_size
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Switched(Schedule):
     """`first` at the steps before `at`, then `then`: dense while the nodes disagree most, sparse later.
 
@@ -29,11 +30,10 @@ class Switched(Schedule):
     size: int = field(init=False)
     first: Schedule
     then: Schedule
-    at: int
+    at: Count
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", common_size("Switched(first, then)", (self.first, self.then)))
-        require_count("Switched(at)", self.at)
 
     @property
     def period(self) -> None:

@@ -6,14 +6,15 @@ The rule: all nodes have equally many neighbours, so equal shares make it symmet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Count, Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Torus(Schedule):
     """Node r c' + c, in row r and column c of a grid with c' columns, exchanges with the next and previous node of its
     row and its column.
@@ -22,12 +23,10 @@ class Torus(Schedule):
     rows: a divisor of size. Symmetric, period 1.
     """
 
-    size: int
-    rows: int
+    size: Nodes
+    rows: Count
 
     def __post_init__(self) -> None:
-        require_count("Torus(size)", self.size)
-        require_count("Torus(rows)", self.rows)
         if self.size % self.rows:
             divisors = [rows for rows in range(1, self.size + 1) if self.size % rows == 0]
             raise SpecificationError(
