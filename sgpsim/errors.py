@@ -106,21 +106,15 @@ def require_folder_name(what: str, name: str) -> None:
     system takes it with what is added."""
     if not isinstance(name, str) or not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", name):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SpecificationError(
-            f"{what} is {shortened(name)}; it names a folder, and must not be empty, begin with a dot, or hold slashes"
+            f"{what} is {shown(name)}; it names a folder, and must not be empty, begin with a dot, or hold slashes"
             " or control characters. Give such as 'ring-8'."
         )
     size = len(name.encode(errors="replace"))
     if size > 100:
         raise SpecificationError(
-            f"{what} is {shortened(name)}, of {size} bytes; it names a folder, and may have at most 100. Give a shorter"
+            f"{what} is {shown(name)}, of {size} bytes; it names a folder, and may have at most 100. Give a shorter"
             " one."
         )
-
-
-def shortened(value: Any) -> str:
-    """A value as Python writes it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

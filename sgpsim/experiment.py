@@ -19,6 +19,7 @@ from sgpsim.budget import Budget, Steps, most_steps
 from sgpsim.descents.descent import Descent
 from sgpsim.errors import SpecificationError, require_count, require_positive
 from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.unresolved import Unresolved
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import require_valid
 
@@ -83,7 +84,8 @@ class Experiment:
             self.algorithm.check(self.schedule)
         if self.start is not None and not isinstance(self.start, int | float):
             object.__setattr__(self, "start", _as_tuples(self.start))
-        self.starts()
+        if not isinstance(self.objective, Unresolved):  # which is described, and never run
+            self.starts()
 
     @property
     def nodes(self) -> int:

@@ -41,7 +41,7 @@ def serve(folder: Path, rank: int) -> int:
         from sgpsim.plain_data import from_plain
 
         cases = [
-            (from_plain(case["experiment"], Experiment), from_plain(case["backend"], TorchDistributed))
+            (from_plain(case["experiment"], Experiment, consent="import"), from_plain(case["backend"], TorchDistributed))
             for case in job["cases"]
         ]
         member.join()

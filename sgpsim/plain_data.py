@@ -3,7 +3,7 @@ can say them.
 
 The rule: a table names its class by `type`; what else it holds are the fields of that class. Writing and reading again
 gives an equal value, to the bit. An error gives the path to the field. Nothing is pickled; a function is written as
-`module:name`.
+`module:name`, and read as `consent` says.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,9 @@ import networkx as nx
 import numpy as np
 
 from sgpsim.errors import SpecificationError
-from sgpsim.structuring import TAG, converter, imported
+from sgpsim.functions import Consent, FunctionName, imported
+from sgpsim.objectives.unresolved import Unresolved
+from sgpsim.structuring import TAG, StandIn, converter
 
 Kind = TypeVar("Kind")
 
@@ -44,10 +47,15 @@ def to_plain(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, FunctionName):
+        return value.name
+    if isinstance(value, Unresolved):
+        return {TAG: value.kind, **to_plain(value.content)}
     if callable(value):
         name = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
-        if imported(name) is value:
-            return name
+        with suppress(ImportError, AttributeError, ValueError):
+            if imported(name) is value:
+                return name
     raise SpecificationError(
         f"{value!r} is a {type(value).__name__}, which cannot be written down; specifications hold numbers, strings,"
         " tuples, other specifications and functions that can be imported by name. Say it by such values."
@@ -59,26 +67,37 @@ def to_json(value: Any, indent: int | None = 2) -> str:
     return json.dumps(to_plain(value), indent=indent, allow_nan=False)
 
 
-def from_json(text: str, kind: type[Kind], base: Path | None = None, source: str = "JSON") -> Kind:
+def from_json(
+    text: str, kind: type[Kind], base: Path | None = None, source: str = "JSON", consent: Consent = "refuse"
+) -> Kind:
     """The specification of `kind` that `text` says. base: folder where relative paths in fields called `path` start.
-    source: named in errors."""
+    source: named in errors. consent: as in `from_plain`."""
     try:
         found = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecificationError(f"{source}: this is not JSON ({error}). Write it anew, or restore the file.") from None
-    return from_plain(found, kind, base, source=source)
+    return from_plain(found, kind, base, source=source, consent=consent)
 
 
 def from_plain(
-    found: Any, kind: type[Kind], base: Path | None = None, nodes: int | None = None, source: str = "", path: str = ""
+    found: Any,
+    kind: type[Kind],
+    base: Path | None = None,
+    nodes: int | None = None,
+    source: str = "",
+    path: str = "",
+    *,
+    consent: Consent = "refuse",
+    stand_in: StandIn | None = None,
 ) -> Kind:
     """The specification of `kind` that plain data say.
 
     nodes: number of nodes for every field `size` or `nodes` that must be given and is not. source, path: where the data
-    stand, for errors. Raises SpecificationError: `source: path.to.field: what is wrong, and the nearest valid name`.
+    stand, for errors. consent: what becomes of names of functions. stand_in: what to build where they stay names.
+    Raises SpecificationError: `source: path.to.field: what is wrong, and the nearest valid name`.
     """
     try:
-        return converter(base, nodes).structure(found, kind)
+        return converter(base, nodes, consent, stand_in).structure(found, kind)
     except SpecificationError as error:
         joint = "" if not path or not error.place or error.place.startswith("[") else "."
         raise located(error, source, f"{path}{joint}{error.place}") from error

@@ -29,8 +29,11 @@ import polars as pl
 from sgpsim.backends.backend import Backend
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.functions import FunctionName
 from sgpsim.keys import digest, with_files
 from sgpsim.metrics import SCHEMA
+from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.unresolved import Unresolved
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run import Final, Outcome, Run, Trajectory
 from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
@@ -88,9 +91,10 @@ def seal(provenance: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_run(folder: Path) -> Run:
-    """The run in `folder`. Raises SpecificationError that names the file where one is missing, damaged, or of another
-    format."""
+def read_run(folder: Path, trust: bool = False) -> Run:
+    """The run in `folder`. trust: import the functions that its experiment names; otherwise they stay names, and an
+    objective that holds one is described and cannot be run. Raises SpecificationError that names the file where one is
+    missing, damaged, or of another format."""
     if not (folder / "provenance.json").is_file():
         raise SpecificationError(
             f"{str(folder / 'provenance.json')!r} is missing; a run folder has one."
@@ -107,8 +111,22 @@ def read_run(folder: Path) -> Run:
     files = _files(folder, provenance)
     content = _read_json(folder / "experiment.json")
     _require_format(folder / "experiment.json", content.get("format"))
-    experiment = from_plain(content.get("experiment"), Experiment, folder, source=str(folder / "experiment.json"))
-    final = _final(folder, experiment)
+    final = _final(folder)
+    nodes, seeds, dimension = final.values.shape
+
+    def described(kind: type, content: Mapping[str, Any], names: tuple[FunctionName, ...]) -> Unresolved | None:
+        return Unresolved(kind.__name__, content, names, nodes, dimension) if issubclass(kind, Objective) else None
+
+    experiment = from_plain(
+        content.get("experiment"),
+        Experiment,
+        folder,
+        source=str(folder / "experiment.json"),
+        consent="import" if trust else "name",
+        stand_in=None if trust else described,
+    )
+    if (experiment.nodes, len(experiment.seeds), experiment.objective.dimension) != (nodes, seeds, dimension):
+        raise damaged(folder, "final.npz", "its shapes are not those of the experiment")
     outcome, remarks, statistics = _ending(folder, provenance)
     return Run(
         experiment,
@@ -122,6 +140,18 @@ def read_run(folder: Path) -> Run:
         statistics,
         {name: value for name, value in provenance.items() if name not in OF_THE_RUN},
     )
+
+
+def read_task(folder: Path, trust: bool = False) -> tuple[str, Experiment, Backend]:
+    """Name, experiment and backend of the run in `folder`, to run it again. Raises SpecificationError as `read_run`,
+    and where it names functions and `trust` is not set."""
+    run = read_run(folder)
+    content, source = _read_json(folder / "experiment.json"), str(folder / "experiment.json")
+    consent = "import" if trust else "refuse"
+    experiment = from_plain(content.get("experiment"), Experiment, folder, source=source, consent=consent)
+    backend = from_plain(content.get("backend"), Backend, folder, source=source, path="backend", consent=consent)  # pyright: ignore[reportAbstractUsage]
+    name = run.provenance.get("name")
+    return name if isinstance(name, str) else folder.name, experiment, backend
 
 
 def damaged(folder: Path, name: str, why: str) -> SpecificationError:
@@ -240,14 +270,11 @@ def _read_arrays(file: Path, names: Iterable[str], dimensions: Mapping[str, int]
     return arrays
 
 
-def _final(folder: Path, experiment: Experiment) -> Final:
-    arrays = _read_arrays(folder / "final.npz", Final._fields, {"values": 3, "weights": 2, "clocks": 2})
-    final = Final(**arrays)
-    fleet = (experiment.nodes, len(experiment.seeds))
-    if final.values.shape != (*fleet, experiment.objective.dimension) or {final.weights.shape, final.clocks.shape} != {
-        fleet
-    }:
-        raise damaged(folder, "final.npz", "its shapes are not those of the experiment")
+def _final(folder: Path) -> Final:
+    final = Final(**_read_arrays(folder / "final.npz", Final._fields, {"values": 3, "weights": 2, "clocks": 2}))
+    fleet = final.values.shape[:2]
+    if {final.weights.shape, final.clocks.shape} != {fleet}:
+        raise damaged(folder, "final.npz", f"its shapes differ: {', '.join(str(part.shape) for part in final)}")
     return final
 
 

@@ -81,10 +81,11 @@ class Store:
             raise _kept_elsewhere(self.folder, stem, run, backend, about, error) from None
 
 
-def load(path: Path | str) -> Run:
-    """The run in the folder `path`. Raises SpecificationError that names the file where one is missing, damaged, or of
-    another format."""
-    return read_run(Path(path))
+def load(path: Path | str, trust: bool = False) -> Run:
+    """The run in the folder `path`. Reading runs no code of anybody's: functions that the experiment names stay names,
+    and it cannot be run again, unless `trust` is set. Raises SpecificationError that names the file where one is
+    missing, damaged, or of another format."""
+    return read_run(Path(path), trust)
 
 
 def load_all(paths: Iterable[Path]) -> dict[str, Run]:

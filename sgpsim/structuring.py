@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import importlib
 import inspect
 import types
 import typing
@@ -27,6 +26,7 @@ from cattrs import Converter
 
 from sgpsim.catalogue import implementations, is_specification
 from sgpsim.errors import SpecificationError, Unfit, nearest, shown
+from sgpsim.functions import Consent, FunctionName, named_function
 from sgpsim.ranges import Own, Range, Several
 
 TAG = "type"
@@ -44,11 +44,19 @@ MOST_ENTRIES = 1 << 20
 
 Hook = Callable[[Any], Any]
 """From a value as given to the field's value; raises Unfit, or SpecificationError from further inside."""
+StandIn = Callable[[type, Mapping[str, Any], tuple[FunctionName, ...]], Any]
+"""What to build instead of a class whose table holds names of functions; None for the class."""
 
 
-def converter(base: PurePath | None = None, nodes: int | None = None) -> Converter:
+def converter(
+    base: PurePath | None = None,
+    nodes: int | None = None,
+    consent: Consent = "import",
+    stand_in: StandIn | None = None,
+) -> Converter:
     """A converter that starts relative paths (fields called `path`) at `base`, and puts `nodes` where `size` or `nodes`
-    must be given and is not."""
+    must be given and is not. consent: what becomes of names of functions. stand_in: asked what to build where a table
+    holds such names, as (class, table, names); None for an object of that class."""
     made = Converter(detailed_validation=False)
     made.register_structure_hook_func(inspect.isclass, _instance)
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
@@ -56,10 +64,10 @@ def converter(base: PurePath | None = None, nodes: int | None = None) -> Convert
         made.register_structure_hook(basic, hook)
     made.register_structure_hook_func(_has_origin(Literal), _literal)
     made.register_structure_hook_func(_has_origin(np.ndarray), _array)
-    made.register_structure_hook_func(_has_origin(collections.abc.Callable), _function)
+    made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: _function(value, consent))
     made.register_structure_hook_func(_is_graph, _graph)
     made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
-    made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes))
+    made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes, stand_in))
     made.register_structure_hook_func(inspect.isabstract, lambda value, kind: _of_family(made, value, kind))
     made.register_structure_hook_func(_is_union, lambda value, kind: _of_union(made, value, kind))
     made.register_structure_hook_factory(_has_origin(Annotated), _with(made, _annotated))
@@ -203,25 +211,21 @@ def _graph(value: Any, _: Any) -> Any:
     return graph
 
 
-def imported(name: str) -> Any:
-    """What `module:name` names, None if there is no such thing."""
-    module, _, inside = name.partition(":")
-    try:
-        place = importlib.import_module(module)
-        for part in inside.split("."):
-            place = getattr(place, part)
-    except (ImportError, AttributeError, ValueError):
-        return None
-    return place
+def _function(value: Any, consent: Consent) -> Any:
+    if isinstance(value, str):
+        return named_function(value, consent)
+    if callable(value):
+        return value
+    raise Unfit(value, "a function", "Give one, or its name such as 'my_models:perceptron'.")
 
 
-def _function(value: Any, _: Any) -> Any:
-    function = imported(value) if isinstance(value, str) else value
-    if not callable(function):
-        raise Unfit(
-            value, "a function", "Give one, by its name such as 'my_models:perceptron' if its module can be imported."
-        )
-    return function
+def _is_function(kind: Any) -> bool:
+    """Whether a field of this type may hold a function."""
+    if typing.get_origin(kind) is Annotated:
+        return _is_function(typing.get_args(kind)[0])
+    if _is_union(kind):
+        return any(map(_is_function, typing.get_args(kind)))
+    return (typing.get_origin(kind) or kind) is collections.abc.Callable
 
 
 def _annotated(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
@@ -287,7 +291,9 @@ def _entries(value: Any) -> Sequence[Any]:
     raise Unfit(value, "a list", "Give one such as [1, 2], in Python a tuple or a range will do too.")
 
 
-def _table(made: Converter, kind: Any, base: PurePath | None, nodes: int | None) -> Callable[[Any, Any], Any]:
+def _table(
+    made: Converter, kind: Any, base: PurePath | None, nodes: int | None, stand_in: StandIn | None
+) -> Callable[[Any, Any], Any]:
     """A dataclass from a table: no field unknown, none missing that has no default."""
     known = {field.name: field for field in dataclasses.fields(kind) if field.init}
     needed = [name for name, field in known.items() if field.default is field.default_factory is dataclasses.MISSING]
@@ -317,6 +323,10 @@ def _table(made: Converter, kind: Any, base: PurePath | None, nodes: int | None)
                 raise _at(name, f"missing; {kind.__name__} needs it. Give {name} = ...")
         if base is not None and isinstance(given.get("path"), str):
             given["path"] = str(base / given["path"])
+        if stand_in is not None and (names := _functions(kind, given)):
+            stands = stand_in(kind, given, names)
+            if stands is not None:
+                return stands
         for name, value in given.items():
             try:
                 given[name] = hooks[name](value)
@@ -326,6 +336,13 @@ def _table(made: Converter, kind: Any, base: PurePath | None, nodes: int | None)
         return _built(kind, given)
 
     return structure
+
+
+def _functions(kind: Any, given: Mapping[str, Any]) -> tuple[FunctionName, ...]:
+    """The names of functions among the fields of a table."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    names = [value for name, value in given.items() if isinstance(value, str) and _is_function(hints[name])]
+    return tuple(named_function(name, "name") for name in names)
 
 
 def _built(kind: Any, given: dict[str, Any]) -> Any:
@@ -384,6 +401,9 @@ def _of_union(made: Converter, value: Any, kind: Any) -> Any:
         return made.structure(value, members[0])
     if tables and (isinstance(value, Mapping) or not others):
         return _tagged(made, {TAG: value} if isinstance(value, str) else value, tables, f"one of {', '.join(tables)}")
+    function = next(filter(_is_function, others), None)
+    if isinstance(value, str) and function is not None:  # else a member that takes anything would take the name
+        return made.structure(value, function)
     for member in others:
         try:
             return made.structure(value, member)

@@ -4,7 +4,8 @@ The rule: the top level holds the fields of Experiment (`algorithm`, `objective`
 beside `name`, `nodes`, `cluster` and `backend`. The number of nodes is said once, anywhere: `nodes`, a schedule's
 `size`, or what a matrix file holds; wherever else it is needed it is filled in. A cluster is spelled out, or a `preset`
 with a `job`, whose message size then is the experiment's unless that says another. Paths start at the file's folder.
-Overrides `path.to.field=value` act on the file before anything is built.
+Overrides `path.to.field=value` act on the file before anything is built. A file is trusted: functions that it names are
+imported.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, nearest, require_folder_name, shortened
+from sgpsim.errors import SpecificationError, nearest, require_folder_name, shown
 from sgpsim.experiment import Experiment
 from sgpsim.plain_data import from_plain, located
 from sgpsim.schedules.schedule import Schedule
@@ -98,7 +99,7 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     name = found.get("name", file.stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise SpecificationError(
-            f"{source}: name: {shortened(name)} names a folder; it must be letters, digits, dots, dashes and"
+            f"{source}: name: {shown(name)} names a folder; it must be letters, digits, dots, dashes and"
             " underscores. Give such as name = 'ring-8'."
         )
     require_folder_name(f"{source}: name", name)
@@ -107,7 +108,7 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     content = {name: value for name, value in found.items() if name in FIELDS}
     if message_bytes is not None:
         content.setdefault("message_bytes", message_bytes)
-    experiment = from_plain(content, Experiment, base, nodes, source)
+    experiment = from_plain(content, Experiment, base, nodes, source, consent="import")
     options = found.get("backend", {})
     options = {"type": options} if isinstance(options, str) else options
     if not isinstance(options, Mapping):

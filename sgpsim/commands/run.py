@@ -19,33 +19,46 @@ def main(
     ] = (),
     out: Path = Path("runs"),
     backend: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
+    trust: bool = False,
 ) -> int:
-    """Run the experiment of a TOML file, and keep the run in a folder.
+    """Run the experiment of a TOML file, or that of a run folder again, and keep the run in a folder.
 
     Args:
-        file: the experiment; examples/ has some
+        file: the experiment; examples/ has some. Functions that it names are imported: a file named here is trusted
         overrides: changes to the file, such as budget.count=50 or algorithm.descent.step_size=0.1
         out: where run folders are kept; a run that is there already is not computed again
         backend: auto, simulated, vectorized, or torch (under torchrun); default: what the file says, else auto
+        trust: import the functions that a run folder names, which may be anybody's code
     """
     from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.commands.show import tell
-    from sgpsim.errors import NotSaved
+    from sgpsim.errors import NotSaved, SpecificationError
     from sgpsim.progress import bar
+    from sgpsim.run_folders import read_task
     from sgpsim.store import Store
     from sgpsim.toml_files import read
 
-    found = read(file, overrides)
-    chosen, reason = found.backend(backend or "")
+    if file.is_dir():
+        if overrides or backend:
+            raise SpecificationError(
+                f"{str(file)!r} is a run folder, which is run again as it was; overrides and --backend need a TOML file."
+                " Leave them away, or give the file."
+            )
+        name, experiment, chosen = read_task(file, trust)
+        reason = f"{type(chosen).__name__}: what the folder says."
+    else:
+        toml = read(file, overrides)
+        name, experiment = toml.name, toml.experiment
+        chosen, reason = toml.backend(backend or "")
     if isinstance(chosen, TorchDistributed) and os.environ.get("RANK", "0") != "0":
         # one of several processes: the first one tells and keeps the run
-        if Store(out).find(found.experiment, chosen) is None:  # else the first one takes the run from there
-            chosen.run(found.experiment)
+        if Store(out).find(experiment, chosen) is None:  # else the first one takes the run from there
+            chosen.run(experiment)
         return 0
     print(reason)
     try:
-        with bar(found.name) as progress:
-            run, folder, old = Store(out).run(found.name, found.experiment, chosen, progress)
+        with bar(name) as progress:
+            run, folder, old = Store(out).run(name, experiment, chosen, progress)
     except NotSaved as error:
         tell(error.run)
         raise

@@ -1,0 +1,76 @@
+"""Functions by name: what `module:function` in a file stands for, and when it is imported.
+
+The rule: a name is imported where a run is started from a file that the user named, and nowhere else. Reading a stored
+run imports nothing: the name stays a FunctionName.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any, Literal, NoReturn
+
+from sgpsim.errors import SpecificationError, shown
+
+Consent = Literal["import", "name", "refuse"]
+"""What to do about names of functions: import them, keep the names, or refuse what holds one."""
+
+
+class FunctionName:
+    """A function that was not imported: prints as its name, and refuses to be called."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FunctionName) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise refusal(self.name)
+
+
+def refusal(name: str) -> SpecificationError:
+    """What is said where the function `name` would have to be imported without consent."""
+    return SpecificationError(
+        f"{shown(name)} names code of whoever wrote this, which is imported only where you agree. Add --trust, or"
+        " in Python trust=True, if you trust the writer."
+    )
+
+
+def named_function(name: str, consent: Consent) -> Any:
+    """The function that `module:function` names, or its FunctionName, as `consent` says. Raises SpecificationError
+    where it is no such name, cannot be imported, or is refused."""
+    rule = "it must be such as 'my_models:perceptron', a function in a module that can be imported."
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise SpecificationError(f"{shown(name)} names no function; {rule}")
+    if consent == "refuse":
+        raise refusal(name)
+    if consent == "name":
+        return FunctionName(name)
+    try:
+        function = imported(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the module does, sys.exit() among it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpecificationError(f"{shown(name)} names no function ({reason}); {rule}") from None
+    if not callable(function):
+        raise SpecificationError(f"{shown(name)} names {shown(function)}, which is no function; {rule}")
+    return function
+
+
+def imported(name: str) -> Any:
+    """What `module:name` names; whatever an import or a look at an attribute raises."""
+    module, _, inside = name.partition(":")
+    value = importlib.import_module(module)
+    for part in inside.split("."):
+        value = getattr(value, part)
+    return value
