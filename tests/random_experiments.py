@@ -201,3 +201,48 @@ def clusters(draw: st.DrawFn, nodes: int, size: float) -> Cluster:
                 graph.edges[node, "switch"].update(latency=0.3, bandwidth=size / 0.6)
             graph.nodes[node]["pace"] = float(generator.choice([1.0, 2.0]))
     return Cluster(nodes, compute, network, stragglers=draw(stragglers(nodes)), graph=graph)
+
+
+@st.composite
+def odd_experiments(draw: st.DrawFn, most_steps: int = 300) -> Experiment:
+    """What makes rounding show: tiny and huge starts in both types, one node or seven, matrices printed with twelve or
+    thirteen digits, shares so small that weights run out of range, many steps."""
+    nodes = draw(st.sampled_from([1, 2, 3, 7]))
+    method, schedule = draw(methods_with_schedules(nodes))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kind = draw(st.sampled_from(["as drawn", "printed", "small shares"]))
+    if kind != "as drawn" and not isinstance(method, DPSGD):
+        matrices = []
+        for _ in range(draw(st.integers(1, 2))):
+            matrix = generator.random((nodes, nodes)) + 0.05
+            if kind == "small shares":
+                matrix *= 10.0 ** -generator.integers(0, draw(st.sampled_from([6, 30, 200])), (nodes, nodes))
+            matrix /= matrix.sum(axis=0)
+            if kind == "printed":
+                matrix = matrix.round(draw(st.sampled_from([12, 13])))
+            matrices.append(matrix)
+        schedule = Matrices(tuple(matrices))
+    scale = 10.0 ** draw(st.sampled_from([-310, -300, -160, -46, -40, -37, -20, 0, 3, 18, 30, 37, 150, 300]))
+    dimension = draw(st.integers(1, 3))
+    apart = generator.standard_normal((nodes, dimension))
+    if draw(st.booleans()):
+        apart -= apart.mean(axis=0)
+    start = np.clip(scale * apart, -3e38, 3e38) if (small := draw(st.booleans())) else scale * apart
+    objective = Quadratic(
+        nodes,
+        dimension,
+        noise=draw(st.sampled_from([0.0, 1e-20, 1.0])),
+        spread=draw(st.sampled_from([0.0, 1.0])),
+        unequal=draw(st.booleans()),
+        seed=draw(st.integers(0, 9)),
+    )
+    return Experiment(
+        method,
+        objective,
+        schedule,
+        Steps(draw(st.integers(0, most_steps))),
+        seeds=draw(st.sampled_from([(0,), (7, 3)])),
+        start=tuple(map(tuple, start.tolist())),
+        measure_every=draw(st.sampled_from([1, 3, 50])),
+        dtype="float32" if small else "float64",
+    )

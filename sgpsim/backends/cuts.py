@@ -36,7 +36,7 @@ class StepCuts:
         self.moves_total: Any = np.zeros(self.shape[1])
         self.start_total: Any = None
         self.before: Any = 0.0
-        self.latest: int | None = None
+        self.latest = -1
         self.last: _Cut | None = None
         self.measured = -1
         self.kept: list[tuple[Any, ...]] | None = [] if keep else None
@@ -106,9 +106,8 @@ class StepCuts:
                     magnitude = self.before + after + wide_sum(np.abs(cut.moves)) + cut.magnitude
                     if self.flying:
                         magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
-                    latest = cut.step - 1 if self.latest is None else min(cut.step - 1, self.latest)
                     rounds = cut.step - (self.last.step if self.last is not None else 0)
-                    self.monitor.round(cut.step, held, weight, moved, magnitude, latest, rounds)
+                    self.monitor.round(cut.step, held, weight, moved, magnitude, self.latest, rounds)
                 self.before = after
             if self.start_total is None:
                 self.start_total = held

@@ -49,7 +49,7 @@ class FleetNode(Node):
         self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size, traced)
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
         self.measurements = Measurements(self.objective, self.seeds)
-        self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(dtype).eps), 0.0, 0.0)
+        self.monitor = Monitor(backend.monitor, self.size, dtype)
         streams = [
             self.objective.draws(node, stream(seed, "gradient", node))
             for node in range(self.size)
@@ -179,9 +179,8 @@ class FleetNode(Node):
         if self.watched:
             if move is not None:
                 self.moves.append(self._sum(move))
+                self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move))
             if step and step % self.backend.check_every == 0:
-                if move is not None:
-                    self.magnitude_of_moves = self._sum(abs(move))
                 self._look(step, mass)
         if self.kept is not None:
             self._keep(mass, move)
@@ -240,26 +239,21 @@ class FleetNode(Node):
         held = _numpy(self._sum(mass.value) + flight)
         weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + flight_weight
         after = self._sum(abs(mass.value))
-        moved, moved_about = self._moved()
-        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + moved_about + abs(flight))
+        moved = self._moved()
+        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + abs(flight))
         self.before = after
         self._require_finite(step, held, mass)
-        self.monitor.round(
-            step, held, weight, _numpy(moved), _numpy(magnitude), min(step - 1, self.latest), self.since_look
-        )
+        self.monitor.round(step, held, weight, _numpy(moved), _numpy(magnitude), self.latest, self.since_look)
         self.moves_total = self.moves_total + moved
         self.moves.clear()
         self.magnitude_of_moves = self.nothing
         self.since_look = 0
 
-    def _moved(self) -> tuple[Any, Any]:
-        """The sum of the moves since the last look, and of their absolute values."""
+    def _moved(self) -> Any:
+        """The sum of the moves since the last look."""
         if not self.moves:
-            return self.nothing, self.nothing
-        if isinstance(self.moves[0], np.ndarray):
-            stack = np.array(self.moves)
-            return np.add.reduce(stack, axis=0), np.add.reduce(np.abs(stack), axis=0)
-        return sum(self.moves), sum(abs(move) for move in self.moves)
+            return self.nothing
+        return np.add.reduce(np.array(self.moves), axis=0) if isinstance(self.moves[0], np.ndarray) else sum(self.moves)
 
     def _flight(self) -> tuple[Any, float]:
         """What all messages under way carry together: the sum of x, and of w."""
@@ -278,7 +272,7 @@ class FleetNode(Node):
         held = _numpy(self._sum(mass.value) + flight)
         self._require_finite(step, held, mass)
         average = held / self.size
-        moves = _numpy(self.moves_total + self._moved()[0])
+        moves = _numpy(self.moves_total + self._moved())
         weight = float(mass.weight.sum()) + flight_weight
         if self.backend.monitor == "off":
             defect = np.full(len(self.seeds), np.nan)

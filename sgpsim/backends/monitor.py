@@ -1,26 +1,34 @@
 """The mass monitor: two of the three laws that push-sum mass obeys, looked at while a run goes on.
 
 The rule. *Transit*: messages of a pair carry consecutive numbers, and what is taken in is the very object that was
-sent. *Round*: what all nodes hold, plus what is under way, is what it was plus the moves, to a rounding tolerance per
-coordinate of ((degree + 4) eps_dtype + (8 + n) eps_64) sum_i (|x_i| before and after + |move_i|); sums over nodes are
-taken in float64. (*End*, that all mailboxes are empty, is the backend's.) A leak is told by node, round and amount.
-Numbers that are not finite are no leak: the run has diverged.
+sent. *Round*: what all nodes hold, plus what is in flight, is what it was plus the moves, to a tolerance per coordinate
+and round of
+
+    ((degree + 4) eps_dtype + (8 + n) eps_64 + excess) sum_i (|x_i| before and after + |move_i|)
+        + n (degree + 2) smallest_dtype
+
+where the excess is how far the schedule's own columns are from summing to 1 (matrices may be printed with few digits),
+as far as validation lets them be, and smallest is the smallest subnormal number, of which every product below the
+normal range may lose half. Sums over nodes are taken in float64. So a float32 run hides a change of x below some 1e-6 of
+all mass a round; a change of the weights, which are float64 always, shows in every run from some 1e-14 on. (*End*, that
+all mailboxes are empty, is the backend's.) A leak is told by node, round and amount. Numbers that are not finite are no
+leak: the run has diverged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.schedules.schedule import Round, Schedule
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.validation import TOLERANCE
 
 EPSILON = float(np.finfo(np.float64).eps)
 LOOKED_BACK = 64
-"""Rounds looked at, from the latest on back, for the largest degree and for a node whose shares do not sum to 1."""
+"""Rounds looked at, from the latest on back, for a node whose shares do not sum to 1."""
 
 
 class Diverged(Exception):
@@ -33,17 +41,24 @@ class Leaking(Exception):
 
 @dataclass
 class Monitor:
-    """Watches one run (all its seeds). total: sum of mass at the last look, shaped (seeds, dimension) and a float.
-    schedule: what mass travels along; None without."""
+    """Watches one run (all its seeds). dtype: of values. total: sum of mass at the last look, shaped (seeds, dimension)
+    and a float. schedule: what mass travels along; None without."""
 
     policy: Literal["raise", "record", "off"]
     nodes: int
-    epsilon: float
+    dtype: np.dtype[Any]
     total: Any = 0.0
     total_weight: float = 0.0
     schedule: Schedule | None = None
     leaks: list[str] = field(default_factory=list[str])
     worst: float = 0.0
+    degree: int = 0
+    excess: float = 0.0
+    judged: int = 0
+
+    def __post_init__(self) -> None:
+        kind = np.finfo(self.dtype)
+        self.epsilon, self.smallest = float(kind.eps), float(kind.smallest_subnormal)
 
     def leak(self, sentence: str) -> None:
         """Write a leak down, and stop the run where the policy says so."""
@@ -74,35 +89,47 @@ class Monitor:
         latest: int = -1,
         rounds: int = 1,
     ) -> None:
-        """The round law after `step` steps. held: all mass, under way included; moved: sum of moves since the last
-        look, `rounds` rounds ago; magnitude: sum over nodes of |x| before and after, and |move|, all in float64.
-        latest: number of the schedule's last round begun."""
-        degree = max((round_.degree for _, round_ in self._recent(latest, rounds)), default=0)
-        per_unit = rounds * ((degree + 4) * self.epsilon + (8 + self.nodes) * EPSILON)
+        """The round law after `step` steps. held: all mass, in flight included; moved: sum of moves since the last look,
+        `rounds` rounds ago; magnitude: sum over nodes of |x| before and after, and |move|, all in float64. latest:
+        number of the schedule's last round that any node began."""
+        self._judge(latest)
+        each = self.degree + 4, 8 + self.nodes
+        per_unit = rounds * (each[0] * self.epsilon + each[1] * EPSILON + self.excess)
+        floor = rounds * self.nodes * (self.degree + 2) * self.smallest
         defect = held - (self.total + moved)
-        tolerance = per_unit * magnitude + 1e-300
-        ratio = float((np.abs(defect) / tolerance).max(initial=0.0))
+        # A sum over nodes may overflow where no node does; nothing can be said of that step, or of the next one.
+        shares = np.abs(defect) / (per_unit * magnitude + floor)
+        ratio = float(np.where(np.isfinite(shares), shares, 0.0).max(initial=0.0))
         weight_defect = held_weight - self.total_weight
-        weight_ratio = abs(weight_defect) / (rounds * (degree + 12 + self.nodes) * EPSILON * self.nodes)
+        allowed = rounds * (sum(each) * EPSILON + self.excess) * self.nodes
+        weight_ratio = abs(weight_defect) / allowed
         self.worst = max(self.worst, ratio, weight_ratio)
         self.total, self.total_weight = held, held_weight
         if ratio > 1 or weight_ratio > 1:
             self.leak(
-                f"mass leak by step {step}{self._culprit(latest)}: the sum over nodes of x changed by up to"
+                f"mass leak by step {step}{self._culprit(min(latest, step - 1))}: the sum over nodes of x changed by up to"
                 f" {_largest(defect):.6g} beyond the moves,"
                 f" of w by {weight_defect:.6g}; only moves may change them"
             )
 
-    def _recent(self, latest: int, rounds: int) -> Iterator[tuple[int, Round]]:
-        """The last rounds begun, latest first, at most LOOKED_BACK."""
-        if self.schedule is not None:
-            most = min(rounds, LOOKED_BACK, self.schedule.period or LOOKED_BACK)
-            for number in range(latest, max(-1, latest - most), -1):
-                yield number, self.schedule.round(number)
+    def _judge(self, latest: int) -> None:
+        """Take the degree and the excess of all rounds up to `latest` into account."""
+        if self.schedule is None:
+            return
+        last = latest if self.schedule.period is None else min(latest, self.schedule.period - 1)
+        for number in range(self.judged, last + 1):
+            round_ = self.schedule.round(number)
+            self.degree = max(self.degree, round_.degree)
+            self.excess = max(self.excess, min(round_.excess, TOLERANCE * (1 + max(map(len, round_.pushes)))))
+        self.judged = max(self.judged, last + 1)
 
     def _culprit(self, latest: int) -> str:
         """The latest round in which a node's shares do not sum to 1, and the node, if there is one."""
-        for number, round_ in self._recent(latest, LOOKED_BACK):
+        if self.schedule is None:
+            return ""
+        most = min(LOOKED_BACK, self.schedule.period or LOOKED_BACK)
+        for number in range(latest, max(-1, latest - most), -1):
+            round_ = self.schedule.round(number)
             for node, (kept, sent) in enumerate(zip(round_.kept, round_.pushes, strict=True)):
                 given = kept + sum(share for _, share in sent)
                 if abs(given - 1) > 1e-9:

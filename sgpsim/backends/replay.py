@@ -52,7 +52,7 @@ class Replay:
         self.steps = _common([rows["step"] for rows in self.rows])
         self.ended = len(self.steps) - 1
         self.measurements = Measurements(experiment.objective, (seed,))
-        self.monitor = Monitor(monitor, experiment.nodes, float(np.finfo(experiment.dtype).eps))
+        self.monitor = Monitor(monitor, experiment.nodes, np.dtype(experiment.dtype))
         self.cuts = StepCuts(experiment, self.monitor, self.measurements, keep)
         self.outcome: Outcome = "finished"
         self.remarks: list[str] = []

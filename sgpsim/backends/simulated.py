@@ -122,13 +122,13 @@ class Simulation:
         self.size = experiment.nodes
         self.trace = TraceBuilder(seed) if trace else None
         self.measurements = Measurements(experiment.objective, (seed,))
-        self.monitor = Monitor(backend.monitor, self.size, float(np.finfo(experiment.dtype).eps), 0.0, 0.0)
+        self.monitor = Monitor(backend.monitor, self.size, np.dtype(experiment.dtype))
         self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
         self.keep = backend.keep_trajectory
         self.time_cuts = TimeCuts(experiment, self.monitor, self.measurements) if self.by_time else None
         self.step_cuts: StepCuts | None = None
         if self.keep or not self.by_time:  # a run looked at by time has its law checked there, and only there
-            monitor = Monitor("off", self.size, self.monitor.epsilon) if self.by_time else self.monitor
+            monitor = Monitor("off", self.size, self.monitor.dtype) if self.by_time else self.monitor
             self.step_cuts = StepCuts(experiment, monitor, self.measurements, self.keep)
         self.stopping = Stopping(experiment.budget, self.size, self.algorithm.in_step)
         self.batch = GradientBatch(experiment, seed, backend.look_ahead)

@@ -104,7 +104,7 @@ class SimulatedNode(Node):
         now = self._environment.now
         port = now if now > self._port else self._port
         for cuts in (simulation.step_cuts, simulation.time_cuts):
-            if cuts is not None and (cuts.latest is None or cuts.latest < step):
+            if cuts is not None and cuts.latest < step:
                 cuts.latest = step
         product: Any = None
         known: float | None = None

@@ -8,6 +8,7 @@ run own share first, then ascending senders: `Round` fixes that order once, for 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -75,6 +76,12 @@ class Round:
     def messages(self) -> int:
         """How many messages are sent."""
         return sum(len(sent) for sent in self.pushes)
+
+    @cached_property
+    def excess(self) -> float:
+        """How far the shares of a node, its own included, are from summing to 1, at the most."""
+        pairs = zip(self.kept, self.pushes, strict=True)
+        return max(abs(math.fsum((kept, *(share for _, share in sent))) - 1.0) for kept, sent in pairs)
 
     @cached_property
     def degree(self) -> int:
