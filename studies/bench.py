@@ -1,49 +1,57 @@
-"""The benchmark: ratios between sgpsim and bare loops of the same mathematics, measured in turn in one run on one
-machine.
+"""The benchmark: how many CPU seconds the fastest bare loop needs for what sgpsim computes, over sgpsim's own.
 
-The rule: a figure here is a ratio of two times taken one after the other, the median over repeats, with the mass
-monitor on; absolute speeds are printed beside it for orientation. Peers' figures stand beside ours, marked as measured
-elsewhere. Nothing in the tests is timed; `make bench` is where speed is looked at, and its exit code is 1 where a ratio
-misses its target.
+The rule: a ratio is bare / ours of the same job on the same machine in turn, per round without set-up, the median of
+pairs with its 95 % interval, mass monitor on: 1 is as fast as the bare loop, 0.5 takes twice its time. Targets stand
+where one means something, and the exit code is 1 where one is missed. Nothing in the tests is timed. What other
+software reaches stands apart, marked as measured elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
 import csv
 import os
 import platform
-import pstats
 import resource
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sgpsim.backends.backend import Backend
+from sgpsim.algorithms.dpsgd import DPSGD
+from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
-from sgpsim.experiment import Experiment
+from sgpsim.errors import SpecificationError
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from studies import bench_jobs as jobs
+from studies import bench_processes as processes
+from studies.bench_pairs import LEAST_PAIRS, Ratio, in_turn
+
+PAIRS = 20
+MARK = "<!-- bench -->"
+"""Where the table stands in the README: from here to the next empty line."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. value: what was measured; target: what it must reach (or stay under); None: no target."""
+    """One line of the table. value: what was measured, low to high its 95 % interval (nan: none); target: what it must
+    reach, or stay under where `at_most`; None: no target. note: the speeds themselves."""
 
     job: str
     what: str
     value: float
-    target: float | None
+    low: float
+    high: float
+    target: float | None = None
     at_most: bool = False
     note: str = ""
 
@@ -53,10 +61,20 @@ class Figure:
             return True
         return self.value <= self.target if self.at_most else self.value >= self.target
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """As the cells of a table."""
+        digits = 0 if self.value >= 100 else 2
+        value = f"{self.value:,.{digits}f}"
+        spread = "" if np.isnan(self.low) else f"{self.low:,.{digits}f} to {self.high:,.{digits}f}"
+        target = "" if self.target is None else f"{'<=' if self.at_most else '>='} {self.target:,g}"
+        verdict = "" if self.target is None else "met" if self.met else "MISSED"
+        return self.job, self.what, value, spread, self.note, f"{target} {verdict}".strip()
+
+
+COLUMNS = ("job", "figure", "ratio", "95 % interval", "a round of ours, bare", "target")
 
 ELSEWHERE = (
-    ("bare numpy, vectorized", "179-301 k", "290-568 k", "305-480 k", "no"),
-    ("bare Python loop over nodes", "17-34 k", "19-39 k", "21-28 k", "no"),
     ("tvopt 0.2.7 (full gradients)", "14-42 k", "16-25 k", "19-27 k", "no"),
     ("decent-bench 0.3.0", "4.5-7.1 k", "4.8-8.6 k", "3.8-4.9 k", "no"),
     ("dasklearn, events only, no training", "3.2-4.4 k", "1.9-4.9 k", "1.7-4.5 k", "yes"),
@@ -70,162 +88,55 @@ Measured elsewhere, in 2026, on another shared two-core machine with up to 50 % 
 ratios."""
 
 
-def paired(first: Callable[[], Any], second: Callable[[], Any], repeats: int) -> tuple[float, float, float]:
-    """(median ratio second / first, median seconds of first, of second), the two taken in turn after one warm-up
-    each."""
-    first()
-    second()
-    times = [(jobs.seconds(first), jobs.seconds(second)) for _ in range(repeats)]
-    return (
-        statistics.median(b / a for a, b in times),
-        statistics.median(a for a, _ in times),
-        statistics.median(b for _, b in times),
-    )
+def figure(job: str, what: str, ratio: Ratio, target: float | None = None) -> Figure:
+    """A ratio as a line."""
+    note = f"{_seconds(ratio.ours)}, {_seconds(ratio.bare)}"
+    return Figure(job, what, ratio.median, ratio.low, ratio.high, target, note=note)
 
 
-def common(nodes: int, repeats: int) -> list[Figure]:
-    """D-PSGD on the common job."""
-    rounds = {16: 3000, 64: 1500, 256: 800}[nodes]
-    experiment, machines = jobs.common_job(nodes, rounds), jobs.cluster(nodes)
-    ours: Backend = Vectorized(machines)
-    ratio, spent, bare = paired(lambda: ours.run(experiment), lambda: jobs.bare_common_job(experiment, rounds), repeats)
-    short = jobs.common_job(nodes, 100)
-    short_ratio, _, _ = paired(lambda: ours.run(short), lambda: jobs.bare_common_job(short, 100), repeats)
-    event, _, simulated = paired(
-        lambda: jobs.bare_ring(nodes, 100), lambda: Simulated(machines, trace=False).run(short), max(2, repeats // 2)
-    )
-    name = f"common job, n = {nodes}"
-    speed = f"{nodes * rounds / spent / 1e3:.0f} k node-steps/s against {nodes * rounds / bare / 1e3:.0f} k"
+def _seconds(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def compared(row: jobs.Row, pairs: int, brief: bool) -> list[Figure]:
+    """The line of one row. brief: a few rounds, to see that it runs."""
+    short, long = (2, 4 if row.long else None) if brief else (row.short, row.long)
+    asked = pairs if row.pairs is None else min(pairs, row.pairs)
+    return [figure(row.job, row.what, in_turn(row.ours, row.bare, short, long, asked), row.target)]
+
+
+def gloo(pairs: int, brief: bool) -> list[Figure]:
+    """Real processes: what they all compute, and how long it takes on the wall."""
+    short, long = (2, 4) if brief else (20, 520)
+    cpu, wall = processes.measured(short, long, min(pairs, 10))
+    job = f"SGP on {processes.PROCESSES} gloo processes, d = {processes.JOB.dimension}"
     return [
-        Figure(name, "Vectorized / bare numpy", ratio, 0.6 if nodes == 16 else 0.8, note=speed),
-        Figure(name, "the same with 100 rounds, set-up included", short_ratio, None),
-        Figure(
-            name,
-            "Simulated, node-steps/s",
-            nodes * 100 / simulated,
-            15000.0,
-            note=f"bare SimPy ring / it = {event:.1f}",
-        ),
+        figure(job, "TorchDistributed / isend and irecv, CPU of all", cpu),
+        figure(job, "the same, wall clock", wall),
     ]
 
 
-def push(repeats: int) -> list[Figure]:
-    """SGP, n = 256, batch 16, at d = 100 and d = 100,000, and n = 1,024 once."""
-    machines = jobs.cluster(256)
-    rounds = 600
-    small = jobs.push_job(256, 100, 100, rounds)
-    ratio, spent, _ = paired(
-        lambda: Vectorized(machines).run(small), lambda: jobs.bare_push_job(small, 100, rounds), repeats
-    )
-    ring, simulated, _ = paired(
-        lambda: Simulated(machines, trace=False).run(small), lambda: jobs.bare_ring(256, rounds), max(2, repeats // 2)
-    )
-    run = Simulated(machines, trace=False).run(small)
-    large = jobs.push_job(256, 100_000, 4, 3)
-    wide, wide_spent, _ = paired(lambda: Vectorized(machines).run(large), lambda: jobs.bare_push_job(large, 4, 3), 2)
-    many = jobs.push_job(1024, 100, 20, 50)
-    spent_many = jobs.seconds(lambda: Simulated(jobs.cluster(1024), trace=False).run(many))
-    batch = run.statistics["mean_gradient_batch"]
-    events = run.statistics["events"] / simulated
-    return [
-        Figure(
-            "SGP, n = 256, d = 100", "Vectorized / bare numpy", ratio, 0.8, note=f"{0.256 * rounds / spent:.0f} k node-steps/s"
-        ),
-        Figure(
-            "SGP, n = 256, d = 100,000", "Vectorized / bare numpy", wide, 0.9, note=f"{wide_spent / 3:.2f} s a round"
-        ),
-        Figure(
-            "SGP, n = 256, d = 100",
-            "Simulated / bare SimPy ring",
-            ring,
-            0.1,
-            note=f"{0.256 * rounds / simulated:.0f} k node-steps/s, {events / 1e3:.0f} k events/s, mean batch {batch:.0f}",
-        ),
-        Figure("SGP, n = 1,024, d = 100", "Simulated, node-steps/s", 1024 * 50 / spent_many, None),
-    ]
-
-
-def clock(nodes: int, repeats: int) -> list[Figure]:
-    """The max-plus clock against the event loop of the same rounds: sgpsim's own with the least numerics (one number
-    per node, nobody watching), and a bare SimPy ring that does nothing but wait."""
-    rounds, more = 40, 25
-    experiment, machines = jobs.timing_job(nodes, rounds), jobs.cluster(nodes)
-    events = Simulated(machines, monitor="off", trace=False)
-    alone = lambda: jobs.clock_only(nodes, more * rounds)  # noqa: E731
-    ratio, _, _ = paired(alone, lambda: events.run(experiment), repeats)
-    bare, _, _ = paired(alone, lambda: jobs.bare_ring(nodes, rounds), repeats)
-    name = f"timing alone, n = {nodes}"
-    return [
-        Figure(name, "max-plus clock / event loop of Simulated", more * ratio, 100.0),
-        Figure(name, "max-plus clock / bare SimPy ring", more * bare, None),
-    ]
-
-
-def where_time_goes(experiment: Experiment, nodes: int) -> list[tuple[str, float]]:
-    """Shares of a simulated run's time by part, from the profiler (which itself inflates small calls)."""
-    profile = cProfile.Profile()
-    profile.enable()
-    Simulated(jobs.cluster(nodes), trace=False).run(experiment)
-    profile.disable()
-    parts = {
-        "gradient kernel": 0.0,
-        "SimPy": 0.0,
-        "messages and mixing": 0.0,
-        "monitor and cuts": 0.0,
-        "draws": 0.0,
-        "rest": 0.0,
-    }
-    where = {
-        "objectives": "gradient kernel",
-        "gradient_batch": "gradient kernel",
-        "simpy": "SimPy",
-        "instant": "SimPy",
-        "simulated_node": "messages and mixing",
-        "mass.py": "messages and mixing",
-        "cuts": "monitor and cuts",
-        "monitor": "monitor and cuts",
-        "streams": "draws",
-        "distributions": "draws",
-        "sgpsim/algorithms": "the method's text",
-        "sgpsim/descents": "the method's text",
-        "sgpsim/schedules": "set-up",
-        "random": "draws",
-        "'append' of 'list'": "messages and mixing",
-        "'heappush'": "SimPy",
-        "'heappop'": "SimPy",
-    }
-    parts = dict.fromkeys([*where.values(), "rest"], 0.0)
-    stats: dict[Any, Any] = pstats.Stats(profile).stats  # pyright: ignore[reportAttributeAccessIssue]
-    for (file, _, name), (_, _, own, _, _) in stats.items():
-        part = next((part for word, part in where.items() if word in file or word in name), "rest")
-        parts[part] += own
-    total = sum(parts.values())
-    return sorted(((part, own / total) for part, own in parts.items()), key=lambda entry: -entry[1])
-
-
-def memory(what: str) -> Figure:
-    """Peak memory of a process of its own that runs `what`, MB (or its ratio to state and data)."""
-    told = subprocess.run(
-        [sys.executable, "-m", "studies.bench", "--memory", what],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ,
-    )
-    value = float(told.stdout.split()[-1])
+def memory(what: str) -> list[Figure]:
+    """Peak memory of a process of its own that runs `what`: MB, or its ratio to state and data."""
+    command = [sys.executable, "-m", "studies.bench", "--memory", what]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    value, nan = float(said.stdout.split()[-1]), float("nan")
     if what == "simulated":
-        return Figure("common job, n = 256", "Simulated, peak memory, MB", value, 150.0, at_most=True)
-    return Figure("SGP, n = 256, d = 100,000", "Vectorized, peak memory / (state + data)", value, 3.0, at_most=True)
+        return [Figure("common job, n = 256", "Simulated, peak memory, MB", value, nan, nan, 150.0, at_most=True)]
+    name = "Vectorized, peak memory / (state + data)"
+    return [Figure("SGP, n = 256, d = 100,000", name, value, nan, nan, 3.0, at_most=True)]
 
 
 def _memory_in_here(what: str) -> float:
     if what == "simulated":
-        Simulated(jobs.cluster(256), trace=False).run(jobs.common_job(256, 100))
+        Simulated(jobs.cluster(256), trace=False).run(jobs.common(256).experiment(DPSGD, jobs.regular(256), 100))
         return _peak() / 1e6
-    experiment = jobs.push_job(256, 100_000, 4, 3)
-    Vectorized(jobs.cluster(256)).run(experiment)
-    needed = (256 * 100_000 + 256 * 4 * 100_000) * 8
-    return _peak() / needed
+    job = jobs.MEMORY
+    Vectorized(jobs.cluster(job.nodes)).run(job.experiment(SGP, OnePeerExponential(job.nodes), 3))
+    return _peak() / (job.nodes * (1 + job.samples) * job.dimension * 8)
 
 
 def _peak() -> float:
@@ -238,36 +149,74 @@ def _peak() -> float:
     return float(line.split()[1]) * 1024
 
 
-def measure(repeats: int) -> tuple[list[Figure], list[tuple[str, float]]]:
-    """All figures, and where a simulated run's time goes."""
-    tasks: list[Callable[[], list[Figure]]] = [
-        lambda: common(16, repeats),
-        lambda: common(64, repeats),
-        lambda: common(256, repeats),
-        lambda: push(repeats),
-        lambda: clock(256, repeats),
-        lambda: clock(1024, repeats),
-        lambda: [memory("simulated"), memory("vectorized")],
+def measure(pairs: int, only: str, brief: bool) -> Iterable[Figure]:
+    """The figures of all rows whose names contain `only`, one after the other."""
+    tasks: list[tuple[str, Callable[[], list[Figure]]]] = [
+        (f"{row.job}: {row.what}", lambda row=row: compared(row, pairs, brief)) for row in jobs.rows(brief)
     ]
-    figures = [figure for task in track(tasks, "measuring", console=Console(stderr=True)) for figure in task()]
-    return figures, where_time_goes(jobs.push_job(256, 100, 100, 100), 256)
+    tasks.append(("gloo processes", lambda: gloo(pairs, brief)))
+    if not brief:
+        tasks += [(f"peak memory, {what}", lambda what=what: memory(what)) for what in ("simulated", "vectorized")]
+    tasks = [task for task in tasks if only in task[0]]
+    if not tasks:
+        raise SpecificationError(
+            f"--only {only!r} names no row of the benchmark. Give a part of a name, such as 'SGP'."
+        )
+    columns = (
+        TextColumn("{task.completed}/{task.total}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=len(tasks))
+        for name, task in tasks:
+            progress.update(bar, description=name)
+            figures = task()
+            for each in figures:  # on a terminal that shows no bar these lines are the progress
+                progress.console.print(" | ".join(part for part in each.shown if part), markup=False, highlight=False)
+            yield from figures
+            progress.advance(bar)
 
 
-def show(figures: list[Figure], parts: list[tuple[str, float]], console: Console) -> None:
+def machine() -> str:
+    """What the figures were measured on, in a sentence."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    threads = max((pool["num_threads"] for pool in threadpoolctl.threadpool_info()), default=1)
+    return (
+        f"{model}, {os.cpu_count()} cores, {threads} BLAS thread{'s' * (threads > 1)}, Python {platform.python_version()},"
+        f" numpy {np.__version__}"
+    )
+
+
+def markdown(figures: Iterable[Figure]) -> str:
+    """The table as it stands in the README."""
+    lines = [" | ".join(row) for row in (COLUMNS, ["---"] * len(COLUMNS), *(figure.shown for figure in figures))]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def written_into(readme: str, table: str) -> str:
+    """The README with `table` in place of the one after MARK."""
+    before, mark, after = readme.partition(MARK + "\n")
+    if not mark:
+        raise SpecificationError(f"--readme: the file has no line {MARK!r} after which the table could stand. Add one.")
+    return before + mark + table + "\n" + after.partition("\n\n")[2]
+
+
+def show(figures: list[Figure], console: Console) -> None:
     """Print the tables."""
-    threads = os.environ.get("OMP_NUM_THREADS", "unset")
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}"
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {threads} BLAS threads, {versions}"
-    table = Table(title=f"medians of ratios in one run, monitor on ({machine})")
-    for column in ("job", "figure", "value", "target", ""):
-        table.add_column(column, justify="right" if column in ("value", "target") else "left")
-    for figure in figures:
-        sign = "" if figure.target is None else ("<= " if figure.at_most else ">= ") + f"{figure.target:,g}"
-        shown = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.2f}"
-        verdict = "" if figure.target is None else "met" if figure.met else "MISSED"
-        table.add_row(figure.job, figure.what, shown, sign, f"{verdict} {figure.note}".strip())
+    table = Table(title=f"CPU seconds, bare loop / ours ({machine()})")
+    for column in COLUMNS:
+        table.add_column(column)
+    for each in figures:
+        table.add_row(*each.shown)
     console.print(table)
-    console.print("where a simulated SGP run's time goes: " + ", ".join(f"{part} {share:.0%}" for part, share in parts))
     others = Table(title="other software on the common job, node-steps/s (measured elsewhere, for orientation)")
     for column in ("software", "n = 16", "n = 64", "n = 256", "time model"):
         others.add_column(column)
@@ -277,25 +226,43 @@ def show(figures: list[Figure], parts: list[tuple[str, float]], console: Console
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m studies bench [--repeats N] [--out DIR]`."""
+    """`python -m studies bench [--fast] [--pairs N] [--only PART] [--out DIR] [--readme FILE]`."""
     parser = argparse.ArgumentParser(prog="python -m studies bench", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=Path("out/bench"))
-    parser.add_argument("--fast", action="store_true", help="few repeats")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs per row (default: %(default)s)")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for bench.csv and bench.md")
+    parser.add_argument("--readme", type=Path, help=f"a file whose table after {MARK} is written anew")
+    parser.add_argument(
+        "--fast", action="store_true", help="small jobs of a few rounds: shows that all runs, not how fast"
+    )
     parser.add_argument("--memory", choices=("simulated", "vectorized"), help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     if asked.memory:
         print(_memory_in_here(asked.memory))
         return 0
-    figures, parts = measure(2 if asked.fast else asked.repeats)
-    show(figures, parts, Console(width=160))
+    readme: Any = asked.readme and asked.readme.read_text(encoding="utf-8")
+    if readme is not None:
+        written_into(readme, "")  # refuses a file without a place before anything is measured
+        if asked.fast:
+            raise SpecificationError(
+                "--fast measures nothing that could stand in a README. Leave out --readme or --fast."
+            )
+    with threadpoolctl.threadpool_limits(1):
+        figures = list(measure(LEAST_PAIRS if asked.fast else asked.pairs, asked.only, asked.fast))
+    show(figures, Console(width=160))
     asked.out.mkdir(parents=True, exist_ok=True)
     with (asked.out / "bench.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Figure)])
-        writer.writerows(astuple(figure) for figure in figures)
-    missed = [figure for figure in figures if not figure.met]
-    print(f"{sum(figure.target is not None for figure in figures) - len(missed)} targets met, {len(missed)} missed.")
+        writer.writerows(astuple(each) for each in figures)
+    (asked.out / "bench.md").write_text(markdown(figures) + f"\n{machine()}\n", encoding="utf-8")
+    if readme is not None:
+        asked.readme.write_text(written_into(readme, markdown(figures)), encoding="utf-8")
+    missed = [each for each in figures if not each.met]
+    if asked.fast:
+        print("--fast: a few rounds of small jobs, so the figures above mean nothing; that they stand there is all.")
+        return 0
+    print(f"{sum(each.target is not None for each in figures) - len(missed)} targets met, {len(missed)} missed.")
     return 1 if missed else 0
 
 
