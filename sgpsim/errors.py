@@ -89,15 +89,15 @@ def shown(value: Any) -> str:
 
 def require_positive(what: str, value: float) -> None:
     """Raise unless `value` is a finite number above zero; `what` names the field, as in `Constant(step_size)`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(f"{what} is {value!r}; it must be a finite number above 0. Give one, for example 0.1.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(f"{what} is {shown(value)}; it must be a finite number above 0. Give one, for example 0.1.")
 
 
 def require_count(what: str, value: int, least: int = 1) -> None:
     """Raise unless `value` is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SpecificationError(
-            f"{what} is {value!r}; it must be a whole number of at least {least}. Give one such as {max(least, 1)}."
+            f"{what} is {shown(value)}; it must be a whole number of at least {least}. Give one such as {max(least, 1)}."
         )
 
 

@@ -228,14 +228,14 @@ def with_pace(pace: Any) -> nx.Graph:
 
 def bad() -> Iterator[tuple[Callable[[], object], str]]:
     yield lambda: Cluster(0), "Cluster(nodes) is 0"
-    yield lambda: Cluster(2, 0.3), "it must be a ComputeTime"  # type: ignore[arg-type]
+    yield lambda: Cluster(2, "0.3"), "Cluster(compute).type: '0.3' is unknown"  # type: ignore[arg-type]
     yield lambda: Cluster(2, network=1.25e9), "it must be a Network"  # type: ignore[arg-type]
-    yield lambda: Cluster(2, collective="ring"), "it must be a Collective"  # type: ignore[arg-type]
-    yield lambda: Cluster(2, stragglers=PersistentSlow((0,), 2.0)), "Cluster(stragglers)"  # type: ignore[arg-type]
+    yield lambda: Cluster(2, collective="ring"), "Cluster(collective).type: 'ring' is unknown; did you mean 'Ring'?"  # type: ignore[arg-type]
+    yield lambda: Cluster(2, stragglers="slow"), "Cluster(stragglers)"  # type: ignore[arg-type]
     yield lambda: Cluster(2, stragglers=(2.0,)), "it must be a Straggler"  # type: ignore[arg-type]
     yield lambda: Cluster(2, graph=nx.MultiGraph([(0, 1)])), "parallel edges"
     yield lambda: Cluster(3, graph=nx.path_graph(2)), "lacks node 2"
-    yield lambda: Cluster(2, graph="ring"), "networkx Graph or DiGraph"  # type: ignore[arg-type]
+    yield lambda: Cluster(2, graph="ring"), "it must be a networkx graph"  # type: ignore[arg-type]
     yield lambda: Cluster(2, graph=with_pace(0.0)), "`pace` of node 0 is 0.0"
     yield lambda: Cluster(2, graph=with_pace(math.inf)), "`pace` of node 0 is inf"
     yield lambda: Cluster(2, graph=with_attribute(latency=-1.0)), "`latency` of edge (0, 'switch') is -1.0"
@@ -247,7 +247,7 @@ def bad() -> Iterator[tuple[Callable[[], object], str]]:
     yield lambda: Hockney(latency=math.nan), "Hockney(latency)"
     yield lambda: Hockney(bandwidth=0.0), "Hockney(bandwidth)"
     yield lambda: Hockney(bandwidth=math.nan), "Hockney(bandwidth)"
-    yield lambda: Hockney(efficiency=1.5), "must lie in (0, 1]"
+    yield lambda: Hockney(efficiency=1.5), "in (0, 1]"
     yield lambda: Hockney(efficiency=0.0), "Hockney(efficiency)"
     yield lambda: Ring(fitted_efficiency=1.1), "Ring(fitted_efficiency)"
     yield lambda: Ring(step_overhead=-1.0), "Ring(step_overhead)"

@@ -124,7 +124,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: MarkovSlow((0.5,)), "MarkovSlow(nodes)"),  # type: ignore[arg-type]
     (lambda: MarkovSlow((), -1.0), "MarkovSlow(factor)"),
     (lambda: MarkovSlow(enter=0.0), "MarkovSlow(enter)"),
-    (lambda: MarkovSlow(enter=1.5), "must lie in (0, 1]"),
+    (lambda: MarkovSlow(enter=1.5), "in (0, 1]"),
     (lambda: MarkovSlow(leave=1.5), "MarkovSlow(leave)"),
     (lambda: Cluster(4, stragglers=(PersistentSlow((4,), 2.0),)), "names node 4 and the cluster has nodes 0..3"),
     (lambda: Cluster(4, stragglers=(SlowFrom((0, 9), 2.0, 1.0),)), "names node 9"),

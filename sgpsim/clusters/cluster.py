@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -23,16 +22,18 @@ from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Network, Wire, Wires
 from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Nodes
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class Cluster:
     """nodes: how many compute. compute: seconds per gradient. network: seconds per message. collective: how all-reduces
     are done. stragglers: causes of slowness, multiplied. graph: the physical graph, or None for one full switch."""
 
-    nodes: int
+    nodes: Nodes
     compute: ComputeTime = ConstantTime(1.0)
     network: Network = Hockney()
     collective: Collective = Ring()
@@ -40,14 +41,7 @@ class Cluster:
     graph: nx.Graph | None = None
 
     def __post_init__(self) -> None:
-        require_count("Cluster(nodes)", self.nodes)
-        _require_kind("compute", self.compute, ComputeTime, "LogNormalTime(0.3, 0.05)")
-        _require_kind("network", self.network, Network, "Hockney(50e-6, 1.25e9)")
-        _require_kind("collective", self.collective, Collective, "Ring()")
-        _require_kind("stragglers", self.stragglers, Iterable, "(PersistentSlow((0,), 2.0),)")
-        object.__setattr__(self, "stragglers", tuple(self.stragglers))
         for straggler in self.stragglers:
-            _require_kind("stragglers", straggler, Straggler, "(PersistentSlow((0,), 2.0),)")
             straggler.check(self.nodes)
         self.compute.check(self.nodes)
         if self.graph is not None:
@@ -155,8 +149,3 @@ class Cluster:
             if cause.touches(node):
                 found.append((cause.since, cause.factors(node, stream(seed, f"{kind} {seen[kind]}", node))))
         return found
-
-
-def _require_kind(name: str, value: object, kind: type, example: str) -> None:
-    if not isinstance(value, kind):
-        raise SpecificationError(f"Cluster({name}) is {value!r}; it must be a {kind.__name__}. Give one, for example {example}.")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.ranges import Count, NotNegative, Part
+from sgpsim.specification import specification
 
 
 class Collective(ABC):
@@ -33,19 +34,7 @@ def rounds(nodes: int) -> int:
     return (nodes - 1).bit_length()
 
 
-def require_efficiency(name: str, fitted_efficiency: float, step_overhead: float) -> None:
-    """Raise unless the fitted efficiency lies in (0, 1] and the overhead is a finite number of at least 0 seconds."""
-    require_positive(f"{name}(fitted_efficiency)", fitted_efficiency)
-    if fitted_efficiency > 1:
-        raise SpecificationError(
-            f"{name}(fitted_efficiency) is {fitted_efficiency!r}; it must lie in (0, 1]."
-            " Give the share of the bandwidth that is reached, such as 0.15."
-        )
-    if step_overhead != 0:
-        require_positive(f"{name}(step_overhead)", step_overhead)
-
-
-@dataclass(frozen=True)
+@specification
 class Ring(Collective):
     """Bandwidth-optimal ring: 2 (n - 1) (alpha + size / (n * efficiency * bandwidth)).
 
@@ -53,11 +42,8 @@ class Ring(Collective):
     form. step_overhead: seconds of software per step, added to the latency. The ring runs 0, 1, ..., n - 1, 0.
     """
 
-    fitted_efficiency: float = 1.0
-    step_overhead: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_efficiency("Ring", self.fitted_efficiency, self.step_overhead)
+    fitted_efficiency: Part = 1.0
+    step_overhead: NotNegative = 0.0
 
     def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
         return 2 * (nodes - 1) * (latency + self.step_overhead + size * seconds_per_byte / (nodes * self.fitted_efficiency))
@@ -66,7 +52,7 @@ class Ring(Collective):
         return ((node, (node + 1) % nodes) for node in range(nodes) if nodes > 1)
 
 
-@dataclass(frozen=True)
+@specification
 class RecursiveDoubling(Collective):
     """ceil(log2 n) (alpha + size / (efficiency * bandwidth)): in round r nodes that differ in bit r swap everything.
 
@@ -75,11 +61,8 @@ class RecursiveDoubling(Collective):
     fitted_efficiency, step_overhead: as for `Ring`.
     """
 
-    fitted_efficiency: float = 1.0
-    step_overhead: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_efficiency("RecursiveDoubling", self.fitted_efficiency, self.step_overhead)
+    fitted_efficiency: Part = 1.0
+    step_overhead: NotNegative = 0.0
 
     def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
         return rounds(nodes) * (latency + self.step_overhead + size * seconds_per_byte / self.fitted_efficiency)
@@ -89,7 +72,7 @@ class RecursiveDoubling(Collective):
         return ((node, other) for node, other in pairs if other < nodes)
 
 
-@dataclass(frozen=True)
+@specification
 class PipelinedTree(Collective):
     """Binary tree, reduce then broadcast, in k segments: (2 ceil(log2 n) + 2k - 2) (alpha + size / (k * efficiency * bandwidth)).
 
@@ -97,13 +80,9 @@ class PipelinedTree(Collective):
     children within one step. fitted_efficiency, step_overhead: as for `Ring`.
     """
 
-    segments: int = 1
-    fitted_efficiency: float = 1.0
-    step_overhead: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_count("PipelinedTree(segments)", self.segments)
-        require_efficiency("PipelinedTree", self.fitted_efficiency, self.step_overhead)
+    segments: Count = 1
+    fitted_efficiency: Part = 1.0
+    step_overhead: NotNegative = 0.0
 
     def seconds(self, nodes: int, size: float, latency: float, seconds_per_byte: float) -> float:
         if nodes == 1:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import require_positive
+from sgpsim.ranges import Quantity
+from sgpsim.specification import specification
 
 BLOCK = 256
 """Durations drawn at a time, the same for every node and model."""
@@ -37,18 +37,15 @@ class ComputeTime(ABC):
         return
 
 
-@dataclass(frozen=True)
+@specification
 class ConstantTime(ComputeTime):
     """Every gradient takes `seconds`."""
 
-    seconds: float
-
-    def __post_init__(self) -> None:
-        require_positive("ConstantTime(seconds)", self.seconds)
+    seconds: Quantity
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
-            yield np.full(BLOCK, float(self.seconds))
+            yield np.full(BLOCK, self.seconds)
 
     @property
     def mean(self) -> float:

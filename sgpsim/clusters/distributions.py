@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
-from sgpsim.errors import SpecificationError, require_positive
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import LARGEST, NotNegative, Quantity, Range
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class LogNormalTime(ComputeTime):
     """seconds * exp(sigma g - sigma^2 / 2), g standard normal: the common model of jitter on a busy machine.
 
@@ -31,13 +33,8 @@ class LogNormalTime(ComputeTime):
     E[max of n] grows as exp(sigma sqrt(2 ln n)).
     """
 
-    seconds: float
-    sigma: float
-
-    def __post_init__(self) -> None:
-        require_positive("LogNormalTime(seconds)", self.seconds)
-        if self.sigma != 0:
-            require_positive("LogNormalTime(sigma)", self.sigma)
+    seconds: Quantity
+    sigma: Annotated[float, Range("a finite number of at least 0", "0.05", 0.0, 10.0)]
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
@@ -48,7 +45,7 @@ class LogNormalTime(ComputeTime):
         return self.seconds
 
 
-@dataclass(frozen=True)
+@specification
 class GammaTime(ComputeTime):
     """Gamma with shape 1 / variation^2 and scale seconds * variation^2.
 
@@ -56,12 +53,8 @@ class GammaTime(ComputeTime):
     and 0.6 for unlike ones are used for simulated asynchronous SGD (Barkai, Hakimi and Schuster 2020, recalled).
     """
 
-    seconds: float
-    variation: float
-
-    def __post_init__(self) -> None:
-        require_positive("GammaTime(seconds)", self.seconds)
-        require_positive("GammaTime(variation)", self.variation)
+    seconds: Quantity
+    variation: Annotated[float, Range("a finite number above 0", "0.1", 1e-6, 100.0)]
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         shape = 1.0 / self.variation**2
@@ -73,15 +66,12 @@ class GammaTime(ComputeTime):
         return self.seconds
 
 
-@dataclass(frozen=True)
+@specification
 class ExponentialTime(ComputeTime):
     """Exponential with mean `seconds`, the memoryless case with exact laws: E[max of n] = seconds * H_n, the n-th
     harmonic number; a directed ring of n nodes without delay takes seconds * (2 - 1/n) per step."""
 
-    seconds: float
-
-    def __post_init__(self) -> None:
-        require_positive("ExponentialTime(seconds)", self.seconds)
+    seconds: Quantity
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
@@ -92,7 +82,7 @@ class ExponentialTime(ComputeTime):
         return self.seconds
 
 
-@dataclass(frozen=True)
+@specification
 class ShiftedExponentialTime(ComputeTime):
     """shift + an exponential of mean seconds - shift: work that never takes less than `shift` (Lee et al. 2018, recalled).
 
@@ -100,13 +90,10 @@ class ShiftedExponentialTime(ComputeTime):
     E[max of n] = shift + (seconds - shift) H_n.
     """
 
-    shift: float
-    seconds: float
+    shift: NotNegative
+    seconds: Quantity
 
     def __post_init__(self) -> None:
-        require_positive("ShiftedExponentialTime(seconds)", self.seconds)
-        if self.shift != 0:
-            require_positive("ShiftedExponentialTime(shift)", self.shift)
         if self.shift >= self.seconds:
             raise SpecificationError(
                 f"ShiftedExponentialTime(shift={self.shift!r}, seconds={self.seconds!r}): `seconds` is the mean of the"
@@ -126,7 +113,7 @@ LEAST_SHAPE = 0.1
 """The least Pareto shape: a tail heavier still overflows float64 within the life of a run."""
 
 
-@dataclass(frozen=True)
+@specification
 class ParetoTime(ComputeTime):
     """Pareto: P(duration > t) = (least / t)^shape for t >= least, the heavy tail of shared data centres.
 
@@ -135,17 +122,8 @@ class ParetoTime(ComputeTime):
     E[max of n] = least * Gamma(n + 1) Gamma(1 - 1/shape) / Gamma(n + 1 - 1/shape), which grows as n^(1/shape).
     """
 
-    least: float
-    shape: float
-
-    def __post_init__(self) -> None:
-        require_positive("ParetoTime(least)", self.least)
-        require_positive("ParetoTime(shape)", self.shape)
-        if self.shape < LEAST_SHAPE:
-            raise SpecificationError(
-                f"ParetoTime(shape) is {self.shape!r}; it must be at least {LEAST_SHAPE}, as durations overflow below."
-                " Give the tail exponent, such as 1.5."
-            )
+    least: Quantity
+    shape: Annotated[float, Range(f"a finite number of at least {LEAST_SHAPE}", "1.5", LEAST_SHAPE, LARGEST)]
 
     def durations(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:

@@ -8,16 +8,16 @@ messages of a pair cannot overtake one another.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import networkx as nx
 
 from sgpsim.clusters.network import Network, Wire, Wires
 from sgpsim.clusters.routes import Routes
-from sgpsim.errors import SpecificationError, require_positive
+from sgpsim.ranges import NotNegative, Part, PositiveOrInfinite
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Hockney(Network):
     """Point-to-point messages take latency + size / (efficiency * bandwidth).
 
@@ -26,20 +26,9 @@ class Hockney(Network):
     else this latency); its bandwidth is the smallest on the path (an edge's `bandwidth`, else this one).
     """
 
-    latency: float = 0.0
-    bandwidth: float = math.inf
-    efficiency: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.latency != 0:
-            require_positive("Hockney(latency)", self.latency)
-        if self.bandwidth != math.inf:
-            require_positive("Hockney(bandwidth)", self.bandwidth)
-        require_positive("Hockney(efficiency)", self.efficiency)
-        if self.efficiency > 1:
-            raise SpecificationError(
-                f"Hockney(efficiency) is {self.efficiency!r}; it must lie in (0, 1]. Give the payload share, such as 0.94."
-            )
+    latency: NotNegative = 0.0
+    bandwidth: PositiveOrInfinite = math.inf
+    efficiency: Part = 1.0
 
     @property
     def uniform(self) -> bool:
@@ -56,7 +45,7 @@ class _HockneyWires(Wires):
 
     def wire(self, sender: int, receiver: int, size: float) -> Wire:
         if self._routes is None:
-            latency, bandwidth = float(self._network.latency), self._network.bandwidth
+            latency, bandwidth = self._network.latency, self._network.bandwidth
         else:
             latency, bandwidth = self._routes.route(sender, receiver)
         return Wire(size / (self._network.efficiency * bandwidth), latency)

@@ -6,23 +6,19 @@ a value with its source in the docstring below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sgpsim.clusters.calibration import RESNET50_BYTES, fitted_compute_seconds
-from sgpsim.errors import SpecificationError, nearest, require_positive
+from sgpsim.errors import SpecificationError, nearest
+from sgpsim.ranges import Quantity
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Job:
     """message_bytes: bytes of one copy of the parameters, what a node sends. compute_seconds: mean seconds of one
     gradient on one node, everything included that communication does not hide."""
 
-    message_bytes: float
-    compute_seconds: float
-
-    def __post_init__(self) -> None:
-        require_positive("Job(message_bytes)", self.message_bytes)
-        require_positive("Job(compute_seconds)", self.compute_seconds)
+    message_bytes: Quantity
+    compute_seconds: Quantity
 
 
 resnet50_v100x8 = Job(RESNET50_BYTES, 0.0897)

@@ -12,7 +12,6 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -21,12 +20,13 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
 from sgpsim.errors import SpecificationError, nearest
+from sgpsim.specification import specification
 
 EVERYBODY = -1
 """Key of the durations that belong to no node in particular."""
 
 
-@dataclass(frozen=True)
+@specification
 class MeasuredTimes(ComputeTime):
     """Durations drawn from, or replayed out of, a CSV file of measured seconds.
 

@@ -7,27 +7,27 @@ same node in every algorithm compared.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, require_positive
+from sgpsim.errors import SpecificationError, shown
+from sgpsim.ranges import NotNegative, Part, Quantity, Several, Whole
+from sgpsim.specification import specification
+
+NodeNumbers = Annotated[
+    tuple[Whole, ...], Several("Give such as ({},) for the one node {}, in a file [{}], or range({}) for the first {}.")
+]
 
 
-def node_numbers(what: str, nodes: Iterable[int]) -> tuple[int, ...]:
-    """`nodes` as a tuple of plain ints; raises unless they are distinct whole numbers of at least 0."""
-    try:
-        found = tuple(operator.index(node) for node in nodes)
-    except TypeError:
-        found = (-1,)
-    if len(set(found)) < len(found) or min(found, default=0) < 0:
-        raise SpecificationError(f"{what} is {nodes!r}; it must list distinct node numbers from 0 on, such as (3,).")
-    return found
+def require_distinct(what: str, nodes: tuple[int, ...]) -> None:
+    """Raise where a node is named twice."""
+    if len(set(nodes)) < len(nodes):
+        raise SpecificationError(f"{what} is {shown(nodes)}; it must list distinct node numbers. Give each once.")
 
 
 def require_nodes_below(what: str, named: tuple[int, ...], nodes: int) -> None:
@@ -38,14 +38,13 @@ def require_nodes_below(what: str, named: tuple[int, ...], nodes: int) -> None:
         )
 
 
-def _some(what: str, nodes: Iterable[int]) -> tuple[int, ...]:
-    found = node_numbers(what, nodes)
-    if not found:
+def _require_some(what: str, nodes: tuple[int, ...]) -> None:
+    require_distinct(what, nodes)
+    if not nodes:
         raise SpecificationError(f"{what} is (); it must name at least one node, such as (0,). Or leave the cause out.")
-    return found
 
 
-@dataclass(frozen=True)
+@specification
 class PersistentSlow(Straggler):
     """`nodes` take `factor` times as long at every gradient.
 
@@ -53,54 +52,50 @@ class PersistentSlow(Straggler):
     directed ring is max(max_i c_i, mean_i c_i + D).
     """
 
-    nodes: tuple[int, ...]
-    factor: float
+    nodes: NodeNumbers
+    factor: Quantity
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", _some("PersistentSlow(nodes)", self.nodes))
-        require_positive("PersistentSlow(factor)", self.factor)
+        _require_some("PersistentSlow(nodes)", self.nodes)
 
     def touches(self, node: int) -> bool:
         return node in self.nodes
 
     def factors(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
-            yield np.full(BLOCK, float(self.factor))
+            yield np.full(BLOCK, self.factor)
 
     def check(self, nodes: int) -> None:
         require_nodes_below("PersistentSlow(nodes)", self.nodes, nodes)
 
 
-@dataclass(frozen=True)
+@specification
 class SlowFrom(Straggler):
     """`nodes` take `factor` times as long at every gradient that begins at or after `instant` (simulated seconds)."""
 
-    nodes: tuple[int, ...]
-    factor: float
-    instant: float
+    nodes: NodeNumbers
+    factor: Quantity
+    instant: NotNegative
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", _some("SlowFrom(nodes)", self.nodes))
-        require_positive("SlowFrom(factor)", self.factor)
-        if self.instant != 0:
-            require_positive("SlowFrom(instant)", self.instant)
+        _require_some("SlowFrom(nodes)", self.nodes)
 
     @property
     def since(self) -> float:
-        return float(self.instant)
+        return self.instant
 
     def touches(self, node: int) -> bool:
         return node in self.nodes
 
     def factors(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:
-            yield np.full(BLOCK, float(self.factor))
+            yield np.full(BLOCK, self.factor)
 
     def check(self, nodes: int) -> None:
         require_nodes_below("SlowFrom(nodes)", self.nodes, nodes)
 
 
-@dataclass(frozen=True)
+@specification
 class MarkovSlow(Straggler):
     """Slow spells: a chain with two states, moved once per gradient, begun in its stationary law.
 
@@ -111,20 +106,13 @@ class MarkovSlow(Straggler):
     are an illustration (one gradient in six, spells of four), not taken from a measurement.
     """
 
-    nodes: tuple[int, ...] = ()
-    factor: float = 5.0
-    enter: float = 0.05
-    leave: float = 0.25
+    nodes: NodeNumbers = ()
+    factor: Quantity = 5.0
+    enter: Part = 0.05
+    leave: Part = 0.25
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", node_numbers("MarkovSlow(nodes)", self.nodes))
-        require_positive("MarkovSlow(factor)", self.factor)
-        for name, value in (("enter", self.enter), ("leave", self.leave)):
-            require_positive(f"MarkovSlow({name})", value)
-            if value > 1:
-                raise SpecificationError(
-                    f"MarkovSlow({name}) is {value!r}; it is a probability and must lie in (0, 1]. Give one such as 0.05."
-                )
+        require_distinct("MarkovSlow(nodes)", self.nodes)
 
     @property
     def slow_share(self) -> float:
@@ -144,7 +132,7 @@ class MarkovSlow(Straggler):
         while True:
             states = self._states(slow, generator.random(BLOCK))
             slow = bool(states[-1])
-            yield np.where(states, float(self.factor), 1.0)
+            yield np.where(states, self.factor, 1.0)
 
     def _states(self, slow: bool, uniforms: NDArray[np.float64]) -> NDArray[np.bool_]:
         """The states after each uniform, from state `slow` on: next = u < (1 - leave if slow else enter).
