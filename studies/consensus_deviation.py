@@ -127,9 +127,8 @@ def measured(case: Case) -> pl.DataFrame:
     experiment = Experiment(SGP(SGD(step_size)), objective, schedule, Steps(case.steps), tuple(range(SEEDS)), measure_every=case.steps)
     trajectory = Vectorized(keep_trajectory=True).run(experiment).trajectory
     assert trajectory is not None
-    # Moves are -gamma_s g^s: with these as gradients the claims, stated for a constant step size, serve a changing one.
-    path = Path.of(trajectory._replace(gradients=-trajectory.moves), case.steps)
-    setting = Setting.of(case.schedule, schedule, case.steps, objective, step_size=1.0)
+    path = Path.of(trajectory, case.steps)
+    setting = Setting.of(case.schedule, schedule, case.steps, objective)
     profile = ConsensusProfile()
     deviation = np.linalg.norm(path.deviations, axis=-1).max(axis=1)
     bound_a = ConsensusBound().predicted(setting, path).values[:, 0]

@@ -130,7 +130,8 @@ def measured(case: Case) -> pl.DataFrame:
     )
 
 
-_NO_EVIDENCE = Moments(*(np.empty(0),) * 6)
+_NOTHING = np.empty(0)
+_NO_EVIDENCE = Moments(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
 """D2's right side depends on the setting alone."""
 
 

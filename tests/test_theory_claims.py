@@ -178,7 +178,7 @@ def still(values: np.ndarray, steps: int) -> Path:
     held[0] = values
     shaped = held[:, :, None, None]
     nothing = np.zeros((steps, nodes, 1, 1))
-    return Path(shaped, np.ones((steps + 1, nodes)), nothing, np.zeros((steps + 1, 1, 1)), np.zeros(steps + 1), nothing)
+    return Path(shaped, np.ones((steps + 1, nodes)), nothing, nothing, np.zeros((steps + 1, 1, 1)), np.zeros(steps + 1), nothing)
 
 
 def test_the_sum_over_all_nodes_is_needed() -> None:

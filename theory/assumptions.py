@@ -6,9 +6,12 @@ The rule: a hypothesis is decided from the setting alone, never from what a run 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sgpsim.objectives.objective import Constant
+from theory.displacement import Displacement
 from theory.setting import Setting
 from theory.theorem import Hypothesis
 
@@ -103,41 +106,104 @@ def own_stream(setting: Setting) -> Hypothesis:
     return Hypothesis(sentence, "holds" if setting.own_stream else "fails", told)
 
 
+def at_ratios(setting: Setting) -> Hypothesis:
+    """That a gradient is of the point that the claim calls z."""
+    sentence = "gradients are taken at z = x / w"
+    if setting.method is None:
+        return Hypothesis(sentence, "unknown", "the method is not known")
+    return Hypothesis(sentence, "fails" if setting.method == "biased push" else "holds", f"method: {setting.method}")
+
+
+def known_rounds(setting: Setting) -> Hypothesis:
+    """That the rounds of the setting are those by which the run moved its mass."""
+    sentence = "mass moves by the rounds P^k, each message as late as stated"
+    if setting.method is None:
+        return Hypothesis(sentence, "unknown", "the method is not known")
+    return Hypothesis(sentence, "holds", f"method: {setting.method}")
+
+
+def mixed_moves(setting: Setting) -> Hypothesis:
+    """That x' = P (x + move): a move is mixed in the round of its own step."""
+    sentence = "moves are mixed with the round of their step, X' = P (X + M)"
+    if setting.method is None:
+        return Hypothesis(sentence, "unknown", "the method is not known")
+    mixed = setting.method in ("push", "biased push")
+    return Hypothesis(sentence, "holds" if mixed else "fails", f"method: {setting.method}")
+
+
 def stochastic(setting: Setting) -> list[Hypothesis]:
-    """A1, the variance half of A2, and how draws are made."""
-    return [smooth(setting), bounded_variance(setting), independent_draws(setting), own_stream(setting)]
+    """A1, the variance half of A2, how draws are made and where gradients are taken."""
+    return [smooth(setting), bounded_variance(setting), independent_draws(setting), own_stream(setting), at_ratios(setting)]
 
 
-def constant_step(setting: Setting) -> Hypothesis:
-    sentence = "the step size is constant"
-    if setting.step_size is None:
-        return Hypothesis(sentence, "unknown", "none was given")
-    return Hypothesis(sentence, "holds", f"gamma = {setting.step_size:.4g}")
+def plain_step(setting: Setting) -> Hypothesis:
+    """That moves are -gamma g with one gamma: no momentum, no changing step size."""
+    sentence = "every move is -gamma g, gamma constant (plain SGD)"
+    if setting.step_size is not None:
+        return Hypothesis(sentence, "holds", f"gamma = {setting.step_size:.4g}")
+    if setting.displacement is not None:
+        return Hypothesis(sentence, "fails", f"descent: {setting.displacement}")
+    return Hypothesis(sentence, "unknown", "no step size was given")
 
 
 def step_at_most(setting: Setting, limit: float | None, formula: str) -> Hypothesis:
-    """gamma <= limit; unknown where either is."""
+    """Plain SGD with gamma <= limit; unknown where either is."""
+    plain = plain_step(setting)
     sentence = f"gamma <= {formula}"
+    if plain.status == "fails":
+        return Hypothesis(sentence, "fails", plain.evidence)
     if setting.step_size is None or limit is None:
         return Hypothesis(sentence, "unknown", "the step size or a constant in the limit is not known")
     return Hypothesis(sentence, "holds" if setting.step_size <= limit else "fails", f"{setting.step_size:.4g} against {limit:.4g}")
 
 
+def rate_step(moving: Displacement | None, nodes: int, steps: int) -> Hypothesis:
+    """gamma = sqrt(n/K), as the rate asks."""
+    sentence, asked = "gamma = sqrt(n/K)", math.sqrt(nodes / steps)
+    if moving is None:
+        return Hypothesis(sentence, "unknown", "no step size was given")
+    if moving.step_size is None:
+        return Hypothesis(sentence, "fails", f"descent: {moving}")
+    same = math.isclose(moving.step_size, asked, rel_tol=1e-12)
+    return Hypothesis(sentence, "holds" if same else "fails", f"{moving.step_size:.4g} against {asked:.4g}")
+
+
+def known_start(setting: Setting) -> Hypothesis:
+    """That F0 and X0 can be computed."""
+    sentence = "the start and its loss are known"
+    if setting.start_loss is None or setting.start_spread is None:
+        return Hypothesis(sentence, "unknown", "none was given")
+    return Hypothesis(sentence, "holds", f"f(xbar^0) = {setting.start_loss:.4g}, X0 = {setting.start_spread:.4g}")
+
+
+def reciprocal(value: float) -> float:
+    """1 / value, and infinity for 0: a limit of the form 1/L is none where L = 0."""
+    return float("inf") if value == 0 else 1.0 / value
+
+
 def late(setting: Setting) -> Hypothesis:
     """That messages take a stated number of further rounds at most."""
     sentence = "messages are at most tau rounds late, and are mixed in once"
-    return Hypothesis(sentence, "holds", f"tau = {setting.delay}")
+    if setting.method is None:
+        return Hypothesis(sentence, "unknown", "the method is not known")
+    mixing, nodes = setting.mixing, setting.nodes
+    longest = mixing.states // nodes - 1
+    once = float(np.abs(mixing.rounds.sum(axis=1) - 1.0).max()) <= COLUMN_TOLERANCE
+    told = f"tau = {setting.delay}; the rounds hold messages for {longest}, each column of them " + ("once" if once else "not once")
+    return Hypothesis(sentence, "holds" if longest <= setting.delay and once else "fails", told)
 
 
 def theorem_d1(setting: Setting) -> list[Hypothesis]:
     """All that theorem D1 and its parts suppose."""
     smoothness, limit = setting.constants.smoothness.value, None
     if smoothness is not None and setting.contraction is not None:
-        limit = min(1.0, 1 / (24**0.5 * setting.profile.first)) / smoothness if setting.profile.first > 0 else 1 / smoothness
+        limit = min(1.0, reciprocal(24**0.5 * setting.profile.first)) * reciprocal(smoothness)
     return [
         *matrices(setting),
+        mixed_moves(setting),
         *stochastic(setting),
         bounded_heterogeneity(setting),
         bounded_below(setting),
+        known_start(setting),
         step_at_most(setting, limit, "min(1/L, 1/(sqrt(24) L S1))"),
     ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sgpsim.objectives.objective import Constant, Constants
 from theory.chain import Chain
-from theory.evidence import Moments
+from theory.evidence import FIGURES, Moments
 from theory.setting import Setting
 
 
@@ -97,21 +97,23 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     size = chain.states * dimension
     mean, covariance = np.zeros(size), np.zeros((size, size))
     mean[: nodes * dimension] = setting.start.ravel()
-    found = np.empty((setting.steps + 1, len(_NAMES)))
+    found = np.empty((setting.steps + 1, len(FIGURES)))
+    sizes = np.empty(setting.steps + 1)
     steps: dict[int, _Step] = {}
     for number in range(setting.steps + 1):
         phase = chain.phase(number)
         step = steps.get(phase) or steps.setdefault(phase, _step(functions, chain, phase, setting.step_size))
         found[number] = step.figures(mean, covariance)
+        sizes[number] = np.sqrt(mean @ mean + np.trace(covariance)) / chain.weights[number].min()
         mean = step.jump @ mean + step.drift
         covariance = step.jump @ covariance @ step.jump.T + step.added
-    columns = dict(zip(_NAMES, found.T, strict=True))
+    columns = dict(zip(FIGURES, found.T, strict=True))
     columns["loss"] = columns["loss"] + functions.loss(functions.minimizer)
     columns["drawn"] = columns["drawn"] + np.trace(functions.noise, axis1=1, axis2=2).mean()
-    return Moments(**{name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()})
-
-
-_NAMES = ("loss", "squared_gradient", "deviation", "mean_gradient", "drawn", "at_nodes", "distance")
+    away = np.linalg.norm(functions.centres, axis=1).max()  # gradients are measured from the centres
+    reach = (2 * size + 8) * (np.maximum.accumulate(sizes) + away)
+    cut = {name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
+    return Moments(**cut, reach=reach, origin=setting)
 
 
 def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) -> _Step:
@@ -141,14 +143,14 @@ def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) ->
     }
     mixing = np.kron(chain.round(min(number, chain.horizon - 1)), eye)  # after the last step nothing is mixed
     everywhere = np.concatenate((points, np.zeros((size - real, size))))
-    heights = [len(forms[name][1]) for name in _NAMES]
+    heights = [len(forms[name][1]) for name in FIGURES]
     return _Step(
         jump=mixing @ (np.eye(size) - step_size * curvature @ everywhere),
         drift=step_size * mixing @ pull,
         added=step_size**2 * mixing @ noise @ mixing.T,
-        tall=np.concatenate([forms[name][0] for name in _NAMES]),
-        offset=np.concatenate([forms[name][1] for name in _NAMES]),
+        tall=np.concatenate([forms[name][0] for name in FIGURES]),
+        offset=np.concatenate([forms[name][1] for name in FIGURES]),
         cuts=np.concatenate(([0], np.cumsum(heights)[:-1])),
-        scales=np.array([forms[name][2] for name in _NAMES]),
-        squares=np.stack([forms[name][0].T @ forms[name][0] for name in _NAMES]),
+        scales=np.array([forms[name][2] for name in FIGURES]),
+        squares=np.stack([forms[name][0].T @ forms[name][0] for name in FIGURES]),
     )

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory import statistics
+from theory.evidence import Moments
+from theory.rounding import allowed, lined
 from theory.setting import Setting
 from theory.theorem import Curve, Theorem
 
@@ -39,36 +42,45 @@ class Finding:
     p_value: float | None = None
 
 
-def pathwise(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
-    """Every point of every run, up to epsilon times the rounding that both curves state."""
+def pathwise(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
+    """Every point of every run, up to epsilon times the rounding that both curves state, and to underflow."""
     left, right = np.broadcast_arrays(measured.values, predicted.values)
-    allowed = setting.epsilon * np.broadcast_to(_lined(measured.rounding, left) + _lined(predicted.rounding, left), left.shape)
+    granted = setting.epsilon * np.broadcast_to(lined(measured.rounding, left) + lined(predicted.rounding, left), left.shape)
+    granted = granted + _underflow(setting)
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return Finding(np.inf, "numbers left the floating-point range", "VIOLATED")
     if theorem.relation == "=":
         excess = np.abs(left - right)
-        slack = float(np.max(_ratio(excess, allowed), initial=0.0))
-        where = _worst(measured, _ratio(excess, allowed))
+        slack = float(np.max(_ratio(excess, granted), initial=0.0))
+        where = _worst(measured, _ratio(excess, granted))
         return Finding(slack, f"largest defect {slack:.3g} of the rounding allowed{where}", "HOLDS" if slack <= 1 else "VIOLATED")
-    ratio = _ratio(np.where(left <= allowed, 0.0, left), right)
-    broken = bool((left > right + allowed).any())
+    ratio = _ratio(np.where(left <= granted, 0.0, left), right)
+    broken = bool((left > right + granted).any())
     slack = float(np.max(ratio, initial=0.0))
     return Finding(slack, f"largest measured / bound {slack:.4g}{_worst(measured, ratio)}", "VIOLATED" if broken else "HOLDS")
 
 
-def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
+def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
     """Exact moments (no axis of seeds): a comparison. Else Student limits of the per-run differences, as a band along
-    the axis."""
-    bound = _lined(predicted.values, measured.values)
+    the axis. What rounding alone may do is granted in both (theory.rounding)."""
+    bound = lined(predicted.values, measured.values)
+    granted = setting.epsilon * (measured.rounding + predicted.rounding)
+    if isinstance(evidence, Moments):
+        granted = granted + allowed(theorem, setting, evidence)
+    if not (np.isfinite(measured.values).all() and not np.isnan(bound).any()):
+        return Finding(np.inf, "numbers left the floating-point range", "VIOLATED")
     if measured.values.ndim == 1 and bound.ndim == 1:
-        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + setting.epsilon * (measured.rounding + predicted.rounding)
+        scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + granted
         broken = bool((measured.values > bound + scale).any())
         slack = float(np.max(_ratio(np.where(measured.values <= scale, 0.0, measured.values), bound), initial=0.0))
         return Finding(slack, f"exact moments, measured / bound {slack:.4g}", "VIOLATED" if broken else "HOLDS")
-    differences = measured.values - bound
+    differences = measured.values - bound - granted
     points, runs = differences.shape
     means = measured.values.mean(axis=1), np.broadcast_to(bound, differences.shape).mean(axis=1)
     slack = float(np.max(_ratio(*means)))
+    if runs == 1:
+        told = f"one seed of a run with noise; exact moments, or at least {statistics.LEAST_SEEDS} independent seeds, decide"
+        return Finding(slack, told, "UNDECIDED")
     if runs < statistics.LEAST_SEEDS:
         return Finding(slack, f"{runs} seeds; at least {statistics.LEAST_SEEDS} independent ones decide", "UNDECIDED")
     tail = statistics.tails(differences)
@@ -78,12 +90,15 @@ def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: 
     return Finding(slack, told, "HOLDS" if holds <= violated else "VIOLATED", "UNDECIDED", p_value)
 
 
-def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
+def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
     """The slope of log measured over log axis against that of the predicted curve."""
     rate = float(statistics.fitted_slope(predicted.at, predicted.values.reshape(len(predicted.at))))
     runs = measured.values.shape[-1] if measured.values.ndim > 1 else 1
-    if 1 < runs < statistics.LEAST_SEEDS:
-        return Finding(np.nan, f"{runs} seeds; at least {statistics.LEAST_SEEDS} independent ones decide", "UNDECIDED")
+    if measured.values.ndim > 1 and runs < statistics.LEAST_SEEDS:
+        told = f"{runs} seed{'s' if runs > 1 else ''}; at least {statistics.LEAST_SEEDS} independent ones decide"
+        return Finding(np.nan, told, "UNDECIDED")
+    if not (measured.values > 0).all():  # no logarithm: the figure has vanished, or left the floating-point range
+        return Finding(np.nan, "a figure is 0 or no number, so no exponent can be fitted", "UNDECIDED")
     fit = statistics.bootstrap_slope(measured.at, measured.values, LEVEL)
     told = f"slope {fit.slope:.3f} in [{fit.lower:.3f}, {fit.upper:.3f}] against {rate:.3g} over {measured.over}"
     slack = fit.slope / rate
@@ -97,9 +112,12 @@ def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: C
     return Finding(slack, told, word, "UNDECIDED", min(1.0, 2 * min(good, bad)))
 
 
-def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve) -> Finding:
+def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
     """The claimed mean (Student, seeds last) and, where the claim gives one, the law of single durations
     (Kolmogorov-Smirnov)."""
+    runs = measured.values.shape[-1]
+    if runs < statistics.LEAST_SEEDS:
+        return Finding(np.nan, f"{runs} replicates; at least {statistics.LEAST_SEEDS} independent ones decide", "UNDECIDED")
     p_value = statistics.mean_test(measured.values, predicted.values)
     law = theorem.law(setting)
     told = f"p = {p_value:.2g} for the mean"
@@ -114,14 +132,17 @@ def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted:
     return Finding(slack, told, "VIOLATED", "HOLDS" if precision <= MARGIN else "UNDECIDED", p_value)
 
 
-RULES: dict[str, Callable[[Theorem, Setting, Curve, Curve], Finding]] = {
+RULES: dict[str, Callable[[Theorem, Setting, Curve, Curve, Any], Finding]] = {
     rule.__name__: rule for rule in (pathwise, expectation, asymptotic, distribution)
 }
 
 
-def _lined(side: NDArray[np.float64], like: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`side` with axes added at the end, so that its points meet the points of `like`."""
-    return side.reshape(side.shape + (1,) * (like.ndim - side.ndim)) if 0 < side.ndim < like.ndim else side
+def _underflow(setting: Setting) -> float:
+    """What may be lost below the smallest normal number of the run's type: a smallest subnormal for every share that was
+    added, over the smallest weight."""
+    least = setting.mixing.least_weight
+    added = (4 * setting.steps + 2 * setting.nodes + 16) * setting.nodes
+    return float(np.finfo(setting.dtype).smallest_subnormal) * added / least if least > 0 else 0.0
 
 
 def _ratio(measured: NDArray[np.float64], bound: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,37 +3,58 @@ starts, the delays.
 
 The rule: a setting is a value and knows nothing of runs. What is not known of it is None, and a claim that needs it
 then says `unknown`, so the same claims serve a whole experiment and a bare matrix. The constants of contraction are
-computed once per setting, from its matrices.
+computed once per setting, from its matrices. A setting that was made from a run's own experiment goes along with what
+came out of the run (`origin`), so that a claim is never asked about another run than the one that was made.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.schedules.schedule import Schedule
 from theory.chain import Chain
 from theory.connectivity import Windows, positivity_bound, windows
 from theory.contraction import Contraction, Profile, contraction, profile
 from theory.delays import augmented
+from theory.displacement import Displacement
 from theory.timing import Timing
 
 NOTHING_KNOWN = Constants(*(Constant.unknown("no objective was given") for _ in range(5)))
 
 
+Method = Literal["push", "biased push", "combine-then-adapt", "collective"]
+"""push: x' = P (x - gamma g(z)), messages late or not. biased push: the same with g(x). combine-then-adapt: x' = P x -
+gamma g(x). collective: every node moves by the mean of all gradients, and nothing is pushed."""
+
+
+class SweepPoint(NamedTuple):
+    """One point of a sweep: n, K and gamma (None where it is no constant step of plain SGD)."""
+
+    nodes: int
+    steps: int
+    step_size: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """title: in words. chain: the rounds. steps: K, the horizon of the claim. step_size: gamma, constant; None where
-    there is none.
+    """title: in words. chain: the rounds. steps: K, the horizon of the claim. step_size: gamma of plain SGD, constant;
+    None where there is none, or the descent is another.
 
     start: X^0, (nodes, dimension). start_loss: f(xbar^0). delayed: the chain with messages under way as further
     states, where messages are late. sampling: how gradients draw. own_stream: whether schedule and delays are
     independent of the gradients' draws. dtype: of the run's values. timing: durations, where the claim is about
-    these.
+    these. displacement: how gradients become moves, where that is no plain SGD of one step size. method: what is done
+    with the moves; None where that is not known. points: of a sweep, where the claim is about a rate. objective: what
+    the constants are of.
+
+    Raises SpecificationError where K is below 1 or gamma is no finite number above 0.
     """
 
     title: str
@@ -49,6 +70,18 @@ class Setting:
     own_stream: bool | None = None
     dtype: str = "float64"
     timing: Timing | None = None
+    displacement: Displacement | None = None
+    method: Method | None = "push"
+    points: tuple[SweepPoint, ...] | None = None
+    objective: Objective | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise SpecificationError(f"Setting(steps) is {self.steps}; a claim is about at least one step. Give such as 100.")
+        if self.step_size is not None and not (np.isfinite(self.step_size) and self.step_size > 0):
+            raise SpecificationError(
+                f"Setting(step_size) is {self.step_size!r}; it must be a finite number above 0. Give one, or None where nothing steps."
+            )
 
     @classmethod
     def of(
@@ -73,7 +106,8 @@ class Setting:
         origin = np.asarray(objective.start() if start is None else start, dtype=np.float64)
         points = np.array(np.broadcast_to(origin, (schedule.size, objective.dimension)))
         loss = float(np.asarray(objective.loss(points.mean(axis=0))))
-        return replace(bare, constants=objective.constants(), start=points, start_loss=loss, sampling=objective.sampling)
+        known = replace(bare, constants=objective.constants(), start=points, start_loss=loss)
+        return replace(known, sampling=objective.sampling, objective=objective)
 
     @property
     def nodes(self) -> int:
@@ -83,6 +117,13 @@ class Setting:
     def epsilon(self) -> float:
         """The machine epsilon of the run's type."""
         return float(np.finfo(self.dtype).eps)
+
+    @property
+    def moving(self) -> Displacement | None:
+        """How gradients become moves, as far as it is known."""
+        if self.displacement is None and self.step_size is not None:
+            return Displacement.plain(self.step_size, self.steps)
+        return self.displacement
 
     @property
     def mixing(self) -> Chain:

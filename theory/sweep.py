@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory import assumptions
-from theory.setting import Setting
+from theory.displacement import Displacement
+from theory.setting import Setting, SweepPoint
 from theory.theorem import Hypothesis
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
     """over: the axis (K or n). at: its points. values: (points, seeds), or (points,) if exact: (1/K) sum_k |grad
-    f(xbar^k)|^2 of each run."""
+    f(xbar^k)|^2 of each run. points: n, K and gamma with which each was made, where that is known."""
 
     over: str
     at: NDArray[np.int64]
     values: NDArray[np.float64]
+    points: tuple[SweepPoint, ...] | None = None
 
 
 def rate_hypotheses(setting: Setting) -> list[Hypothesis]:
@@ -37,5 +39,18 @@ def rate_hypotheses(setting: Setting) -> list[Hypothesis]:
         *assumptions.stochastic(setting),
         unlike,
         assumptions.bounded_below(setting),
-        Hypothesis("gamma = sqrt(n/K) at every point of the sweep", "holds", "the cases set it so"),
+        assumptions.mixed_moves(setting),
+        _steps_at_points(setting),
     ]
+
+
+def _steps_at_points(setting: Setting) -> Hypothesis:
+    sentence = "gamma = sqrt(n/K) at every point of the sweep"
+    if setting.points is None:
+        return Hypothesis(sentence, "unknown", "the setting does not say at which n, K and gamma the sweep was made")
+    for point in setting.points:
+        moving = Displacement("no constant step") if point.step_size is None else Displacement.plain(point.step_size, 1)
+        asked = assumptions.rate_step(moving, point.nodes, point.steps)
+        if asked.status != "holds":
+            return Hypothesis(sentence, asked.status, f"n = {point.nodes}, K = {point.steps}: {asked.evidence}")
+    return Hypothesis(sentence, "holds", f"at {len(setting.points)} points")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sgpsim.errors import SpecificationError
 from theory.case import Case
 from theory.verdict import Outcome, Verdict, corrected, verify
 
@@ -75,7 +76,10 @@ def judge(cases: list[Case], progress: Callable[[int, int, str], None] | None = 
             progress(number, len(cases), case.claim.name)
         began = time.perf_counter()
         setting, evidence = case.make()
-        verdicts.append(verify(case.claim, setting, evidence))
+        try:
+            verdicts.append(verify(case.claim, setting, evidence))
+        except SpecificationError as error:
+            raise SpecificationError(f"{case.claim.name}, {setting.title}: {error}") from None
         settings.append((setting.title, time.perf_counter() - began))
     if progress is not None:
         progress(len(cases), len(cases), "")

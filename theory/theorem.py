@@ -26,6 +26,7 @@ from theory.setting import Setting
 Kind = Literal["pathwise", "expectation", "asymptotic", "distribution"]
 Provenance = Literal["quoted", "recalled", "derived"]
 Relation = Literal["<=", "="]
+Span = Literal["step", "run"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Theorem(ABC):
     provenance: Provenance
     source: str
     relation: Relation = "<="
+    span: Span = "run"
+    """Whether the sides compare one step with the next, or rest on all steps before: how far rounding may have come."""
 
     @abstractmethod
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
@@ -84,6 +87,10 @@ class Theorem(ABC):
     @abstractmethod
     def measured(self, setting: Setting, evidence: Any) -> Curve:
         """The left-hand side, on the axis of the right-hand side."""
+
+    def missing(self, setting: Setting, evidence: Any) -> str:
+        """What the claim needs of the evidence and is not there, in words; empty where all is."""
+        return ""
 
     def trivial(self, setting: Setting, evidence: Any) -> float | None:
         """What is known of the left-hand side without the claim; a bound above it is vacuous. None where nothing is
@@ -98,6 +105,12 @@ class Theorem(ABC):
     def remarks(self, setting: Setting, evidence: Any) -> str:
         """Figures worth printing beside the verdict, in words (conditions evaluated, constants found)."""
         return ""
+
+    @property
+    def reads(self) -> str:
+        """The type of evidence that the claim compares, as its `measured` declares it; None for claims about matrices
+        alone."""
+        return str(inspect.signature(type(self).measured).parameters["evidence"].annotation)
 
     @property
     def statement(self) -> str:

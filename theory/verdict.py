@@ -8,7 +8,7 @@ rate + 0.05 (steeper passes), inconsistent if above it. Exact: consistent if the
 inconsistent if it lies outside. distribution: violated if goodness of fit or the claimed mean is rejected; holds if
 not, and if the mean is known to MARGIN.
 
-The rule: failing hypotheses make a claim NOT_APPLICABLE, unknown ones leave it UNDECIDED at best. HOLDS needs
+The rule: failing hypotheses make a claim NOT_APPLICABLE, unknown ones UNDECIDED, before anything is compared. HOLDS needs
 certified constants: `observed` ones have a word of their own, `estimated` ones leave it UNDECIDED. Tests of a whole
 table are corrected together (Holm at LEVEL).
 """
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from sgpsim.errors import SpecificationError
+from theory.agreement import require_same
 from theory.rules import LEVEL, RULES, Finding
 from theory.setting import Setting
 from theory.statistics import holm
@@ -58,29 +60,40 @@ class Verdict:
 
 
 def verify(theorem: Theorem, setting: Setting, evidence: Any = None) -> Verdict:
-    """Judge one claim in one setting, alone: tests are made at LEVEL."""
+    """Judge one claim in one setting, alone: tests are made at LEVEL. Raises SpecificationError where the evidence comes from
+    another run than the setting describes, or is of a type that the claim does not read."""
+    require_same(setting, evidence)
     hypotheses = tuple(theorem.hypotheses(setting))
     failing = [hypothesis for hypothesis in hypotheses if hypothesis.status == "fails"]
     if failing:
         why = "; ".join(f"{hypothesis.sentence} ({hypothesis.evidence})" for hypothesis in failing)
         return Verdict(Outcome.NOT_APPLICABLE, None, False, f"fails: {why}", hypotheses)
-    missing = [hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown" and hypothesis.grade == "unknown"]
-    if missing:
-        return Verdict(
-            Outcome.UNDECIDED,
-            None,
-            False,
-            f"unknown: {'; '.join(hypothesis.sentence for hypothesis in missing)}",
-            hypotheses,
-        )
+    unknown = [f"{hypothesis.sentence} ({hypothesis.evidence})" for hypothesis in hypotheses if hypothesis.status == "unknown"]
+    if not unknown:
+        unknown = _missing(theorem, setting, evidence)
+    if unknown:
+        return Verdict(Outcome.UNDECIDED, None, False, f"unknown: {'; '.join(unknown)}", hypotheses)
     measured, predicted = theorem.measured(setting, evidence), theorem.predicted(setting, evidence)
-    finding = RULES[theorem.kind](theorem, setting, measured, predicted)
+    finding = RULES[theorem.kind](theorem, setting, measured, predicted, evidence)
     trivial = theorem.trivial(setting, evidence)
     vacuous = trivial is not None and theorem.relation == "<=" and bool(predicted.values.mean() > trivial)
     word = finding.if_rejected if finding.p_value is None or finding.p_value <= LEVEL else finding.otherwise
     remarks = theorem.remarks(setting, evidence)
     sentence = finding.sentence + (f"; {remarks}" if remarks else "") + ("; the bound exceeds what is trivially known" if vacuous else "")
     return Verdict(_graded(Outcome(word), hypotheses), finding.slack, vacuous, sentence, hypotheses, finding)
+
+
+def _missing(theorem: Theorem, setting: Setting, evidence: Any) -> list[str]:
+    """What the claim would have to read and was not given."""
+    if theorem.reads in ("Path", "Moments", "Sweep", "Durations"):
+        if evidence is None:
+            return [f"no {theorem.reads.lower()} was given to look at"]
+        if type(evidence).__name__ != theorem.reads:
+            raise SpecificationError(
+                f"{theorem.name} was given {type(evidence).__name__}; it reads {theorem.reads}. Give that, see theory.evidence."
+            )
+    lacking = theorem.missing(setting, evidence)
+    return [lacking] if lacking else []
 
 
 def corrected(verdicts: list[Verdict], level: float = LEVEL) -> list[Verdict]:
@@ -106,7 +119,7 @@ def _graded(outcome: Outcome, hypotheses: tuple[Hypothesis, ...]) -> Outcome:
     something is unknown."""
     if outcome not in (Outcome.HOLDS, Outcome.CONSISTENT):
         return outcome
-    if any(hypothesis.status == "unknown" or hypothesis.grade in ("estimated", "unknown") for hypothesis in hypotheses):
+    if any(hypothesis.grade in ("estimated", "unknown") for hypothesis in hypotheses):
         return Outcome.UNDECIDED
     if outcome is Outcome.HOLDS and any(hypothesis.grade == "observed" for hypothesis in hypotheses):
         return Outcome.HOLDS_OBSERVED

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from theory.cases.sampled import sigmoid
 from theory.claims.linear_speed_up import LinearSpeedUp
 from theory.claims.rate_exponent import RateExponent
 from theory.claims.rate_in_steps import RateInSteps
-from theory.setting import Setting
+from theory.setting import Setting, SweepPoint
 from theory.sweep import Sweep
 from theory.verdict import Outcome
 
@@ -73,8 +75,7 @@ def over_steps(objective: Objective, schedule: Schedule, title: str, seeds: int,
     """Average squared gradient norm over K; exact moments if there are no seeds."""
     nodes = schedule.size
     jobs = [Job(objective, schedule, count, math.sqrt(nodes / count), seeds=max(seeds, 1)) for count in steps]
-    figures = [average_squared_gradient(job, seeds) for job in jobs]
-    return jobs[-1].setting(title), Sweep("K", np.array(steps), np.stack(figures))
+    return swept(jobs, title), sweep("K", jobs, seeds)
 
 
 def over_nodes(
@@ -82,8 +83,22 @@ def over_nodes(
 ) -> tuple[Setting, Sweep]:
     """Average squared gradient norm over n at a fixed K."""
     jobs = [Job(objective(n), schedule(n), steps, math.sqrt(n / steps), seeds=max(seeds, 1)) for n in NODES]
-    figures = [average_squared_gradient(job, seeds) for job in jobs]
-    return jobs[-1].setting(title), Sweep("n", np.array(NODES), np.stack(figures))
+    return swept(jobs, title), sweep("n", jobs, seeds)
+
+
+def swept(jobs: list[Job], title: str) -> Setting:
+    """The setting of a sweep: that of its last job, with what each point was made at."""
+    return replace(jobs[-1].setting(title), points=_points(jobs))
+
+
+def sweep(over: Literal["K", "n"], jobs: list[Job], seeds: int) -> Sweep:
+    """The jobs' figures along one axis."""
+    at = np.array([job.steps if over == "K" else job.schedule.size for job in jobs])
+    return Sweep(over, at, np.stack([average_squared_gradient(job, seeds) for job in jobs]), _points(jobs))
+
+
+def _points(jobs: list[Job]) -> tuple[SweepPoint, ...]:
+    return tuple(SweepPoint(job.schedule.size, job.steps, job.setting("").step_size) for job in jobs)
 
 
 @cache

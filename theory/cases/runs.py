@@ -6,7 +6,7 @@ and the objective, never from the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -20,6 +20,7 @@ from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
@@ -27,6 +28,7 @@ from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.schedule import Schedule
+from theory.cases.experiments import origin_of, setting_of
 from theory.evidence import Moments, Path, moments_of
 from theory.exact_moments import Quadratics, exact_moments
 from theory.setting import Setting
@@ -38,7 +40,7 @@ IRREGULAR = ErdosRenyiDigraph(8, 0.3)
 @dataclass(frozen=True)
 class Job:
     """One experiment: a method with plain SGD of a constant step on a schedule. start: where nodes start, each at
-    another point if "apart"."""
+    another point if "apart". descent: another one instead of plain SGD, with step sizes of its own."""
 
     objective: Objective
     schedule: Schedule
@@ -48,6 +50,7 @@ class Job:
     delay: int = 0
     start: float | Literal["apart"] = 0.0
     dtype: Literal["float64", "float32"] = "float64"
+    descent: Descent | None = None
 
     @property
     def starts(self) -> np.ndarray:
@@ -59,7 +62,7 @@ class Job:
 
     @property
     def algorithm(self) -> Algorithm:
-        descent = SGD(Constant(self.step_size))
+        descent = self.descent or SGD(Constant(self.step_size))
         return OverlapSGP(descent, delay=self.delay) if self.delay else SGP(descent)
 
     def experiment(self, algorithm: Algorithm | None = None, schedule: Schedule | None = None) -> Experiment:
@@ -79,8 +82,7 @@ class Job:
 
 @lru_cache(maxsize=64)  # several claims ask about one setting, and its constants take time
 def _setting(job: Job, title: str) -> Setting:
-    starts = job.starts
-    return Setting.of(title, job.schedule, job.steps, job.objective, job.step_size, starts, job.delay, job.dtype)
+    return setting_of(job.experiment(), title)
 
 
 def fleet(monitor: Literal["raise", "record", "off"] = "raise") -> Backend:
@@ -100,10 +102,15 @@ def path(job: Job, backend: Backend | None = None) -> Path:
 
 
 def path_of(backend: Backend, experiment: Experiment) -> Path:
-    """The path of any experiment; what a drain adds after the last step is left out."""
-    run = backend.run(experiment)
-    assert run.trajectory is not None and isinstance(experiment.budget, Steps)
-    return Path.of(run.trajectory, experiment.budget.count)
+    """The path of any experiment, with the setting that it was made in; what a drain adds after the last step is left out."""
+    run, origin = backend.run(experiment), origin_of(experiment)
+    assert run.trajectory is not None
+    return Path.of(run.trajectory, origin.steps, origin=origin)
+
+
+def pretended(evidence: Path) -> Path:
+    """The path of a wrong run as somebody has it who believes that it is the right one."""
+    return replace(evidence, origin=None)
 
 
 @lru_cache(maxsize=8)

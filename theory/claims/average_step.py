@@ -1,4 +1,4 @@
-"""I1: the average of all mass takes a plain SGD step, with gradients at the nodes' own points."""
+"""I1: the average of all mass moves by the mean of what the nodes add, whatever the rounds do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class AverageStep(Theorem):
-    """xbar^{k+1} = xbar^k - (gamma/n) sum_i g_i^k, where xbar = (1/n)(sum_i x_i + messages under way).
+    """xbar^{k+1} = xbar^k + (1/n) sum_i m_i^k, where xbar = (1/n)(sum_i x_i + messages under way) and m_i is the move that
+    node i added: -gamma g_i(z_i) for plain SGD, whose mean step this then is.
 
-    Columns of P sum to 1, so 1'X^{k+1} = 1'P(X^k - gamma G^k) = 1'X^k - gamma 1'G^k; what is under way is counted, so
-    delays change nothing.
+    Columns of P sum to 1, so 1'X^{k+1} = 1'P(X^k + M^k) = 1'X^k + 1'M^k; what is under way is counted, so delays change
+    nothing. Holds for any descent and any step sizes; what the moves should be is a claim of its own (`moves`).
     """
 
     name = "I1 average step"
@@ -24,15 +25,13 @@ class AverageStep(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), assumptions.constant_step(setting)]
+        return [assumptions.column_sums(setting)]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
-        assert setting.step_size is not None
-        stepped = evidence.average[:-1] - setting.step_size * evidence.gradients.mean(axis=1)
+        stepped = evidence.average[:-1] + evidence.moves.mean(axis=1)
         return Curve.of("step", np.arange(evidence.steps), stepped)
 
     def measured(self, setting: Setting, evidence: Path) -> Curve:
-        assert setting.step_size is not None
         held = np.abs(evidence.values).sum(axis=1) + np.abs(evidence.flight_values)
-        terms = (held[:-1] + held[1:] + setting.step_size * np.abs(evidence.gradients).sum(axis=1)) / setting.nodes
+        terms = (held[:-1] + held[1:] + np.abs(evidence.moves).sum(axis=1)) / setting.nodes
         return Curve.of("step", np.arange(evidence.steps), evidence.average[1:], (2 * setting.nodes + 16) * terms)

@@ -11,10 +11,10 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class ConsensusBound(Theorem):
-    """|z_i^k - xbar^k| <= c_k sum_j |x_j^0| + gamma sum_{s<k} c_{k-s} sum_j |g_j^s|, with c_m = lambda^{floor(m/T)} /
-    delta (at most C q^m).
+    """|z_i^k - xbar^k| <= c_k sum_j |x_j^0| + sum_{s<k} c_{k-s} sum_j |m_j^s|, with c_m = lambda^{floor(m/T)} / delta (at
+    most C q^m) and m_j^s the move of node j, -gamma g_j^s for plain SGD.
 
-    I4 with Lemma A. The sum runs over all nodes j: a bound by node i's own start and gradients is false
+    I4 with Lemma A. The sum runs over all nodes j: a bound by node i's own start and moves is false
     (theory.controls has the counterexample), and s stops at k - 1. Late messages change T, lambda and delta only.
     """
 
@@ -24,13 +24,13 @@ class ConsensusBound(Theorem):
     source = "I4 and Lemma A; corrects the consensus lemma of Assran et al. 2019 as recalled"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [*assumptions.matrices(setting), assumptions.constant_step(setting)]
+        return [*assumptions.matrices(setting), assumptions.mixed_moves(setting)]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
-        assert setting.contraction is not None and setting.step_size is not None
+        assert setting.contraction is not None
         factors = setting.contraction.bound(np.arange(evidence.steps + 1))
         starts = np.linalg.norm(evidence.values[0], axis=-1).sum(axis=0)
-        pushes = setting.step_size * np.linalg.norm(evidence.gradients, axis=-1).sum(axis=1)
+        pushes = np.linalg.norm(evidence.moves, axis=-1).sum(axis=1)
         found = factors[:, None] * starts
         for step in range(1, evidence.steps + 1):
             found[step] += factors[step:0:-1] @ pushes[:step]

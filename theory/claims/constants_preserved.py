@@ -31,7 +31,11 @@ class ConstantsPreserved(Theorem):
             assumptions.column_sums(setting),
             assumptions.self_loops(setting),
             Hypothesis("all nodes start at one point", status, told),
+            assumptions.known_rounds(setting),
         ]
+
+    def missing(self, setting: Setting, evidence: Path) -> str:
+        return "" if evidence.points is not None else "the points at which gradients were taken are not known"
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         assert setting.start is not None and evidence.points is not None

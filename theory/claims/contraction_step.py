@@ -21,13 +21,14 @@ class ContractionStep(Theorem):
     kind = "expectation"
     provenance = "derived"
     source = "convexity at z_i, smoothness between z_i and xbar"
+    span = "step"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         smoothness, convexity = setting.constants.smoothness.value, setting.constants.convexity
         strongly = assumptions.known("every f_i is mu-strongly convex", convexity)
         if convexity.value is not None and convexity.value <= 0:
             strongly = Hypothesis(strongly.sentence, "fails", f"mu = {convexity.value:.4g}")
-        limit = None if smoothness is None else 1 / (4 * smoothness)
+        limit = None if smoothness is None else assumptions.reciprocal(4 * smoothness)
         return [
             assumptions.column_sums(setting),
             *assumptions.stochastic(setting),
@@ -35,6 +36,9 @@ class ContractionStep(Theorem):
             assumptions.bounded_below(setting),
             assumptions.step_at_most(setting, limit, "1/(4L)"),
         ]
+
+    def missing(self, setting: Setting, evidence: Moments) -> str:
+        return "" if evidence.distance is not None else "the minimizer x* is not known"
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:
         constants, step = setting.constants, setting.step_size

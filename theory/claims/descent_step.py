@@ -23,9 +23,10 @@ class DescentStep(Theorem):
     kind = "expectation"
     provenance = "derived"
     source = "descent lemma at xbar"
+    span = "step"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), *assumptions.stochastic(setting), assumptions.constant_step(setting)]
+        return [assumptions.column_sums(setting), *assumptions.stochastic(setting), assumptions.plain_step(setting)]
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:
         smoothness, variance = setting.constants.smoothness.value, setting.constants.variance.value

@@ -21,6 +21,7 @@ class GradientBound(Theorem):
     kind = "expectation"
     provenance = "derived"
     source = "A1 and A2 at z_i, xbar"
+    span = "step"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         return [*assumptions.stochastic(setting), assumptions.bounded_heterogeneity(setting)]

@@ -23,7 +23,12 @@ class MassConservation(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.nonnegative(setting), assumptions.column_sums(setting), assumptions.self_loops(setting)]
+        return [
+            assumptions.nonnegative(setting),
+            assumptions.column_sums(setting),
+            assumptions.self_loops(setting),
+            assumptions.known_rounds(setting),
+        ]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         weights = setting.mixing.weights[: evidence.steps + 1]

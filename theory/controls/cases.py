@@ -26,7 +26,7 @@ from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.rotating_star import RotatingStar
 from theory.case import Case
 from theory.cases import exact, rates, sampled
-from theory.cases.runs import IRREGULAR, Job, fleet, path, path_of
+from theory.cases.runs import IRREGULAR, Job, fleet, path, path_of, pretended
 from theory.cases.runs import exact as exact_figures
 from theory.claims.average_step import AverageStep
 from theory.claims.consensus_bound import ConsensusBound
@@ -36,6 +36,7 @@ from theory.claims.constants_preserved import ConstantsPreserved
 from theory.claims.d1 import TheoremD1
 from theory.claims.kernel_contraction import KernelContraction
 from theory.claims.mass_conservation import MassConservation
+from theory.claims.moves import Moves
 from theory.claims.one_peer_averaging import OnePeerAveraging
 from theory.claims.positivity_time import PositivityTime
 from theory.claims.rate_exponent import RateExponent
@@ -59,7 +60,7 @@ def cases() -> list[Case]:
         *_pair("row-stochastic matrix", MassConservation(), _row_stochastic),
         Case(KernelContraction(), _asked_of_rows, Outcome.NOT_APPLICABLE, "row-stochastic matrix"),
         *_pair("gradient at x instead of z", ConsensusSum(), _gradient_at_numerator),
-        *_pair("step on z", AverageStep(), _step_on_ratio),
+        *_pair("step on z", Moves(), _step_on_ratio),
         *_pair("dropped message", MassConservation(), _dropped),
         *_pair("dropped message", AverageStep(), _dropped),
         *_pair("biased overlap", ConstantsPreserved(), _biased),
@@ -108,7 +109,7 @@ def _row_stochastic(wrong: bool) -> tuple[Setting, Path]:
     support = IRREGULAR.matrix(0).toarray() > 0
     rows = UncheckedMatrices((support / support.sum(axis=1, keepdims=True),))
     experiment = NOISY.experiment(schedule=rows if wrong else IRREGULAR)
-    return NOISY.setting(_told("rows sum to 1", wrong)), path_of(fleet("off"), experiment)
+    return NOISY.setting(_told("rows sum to 1", wrong)), pretended(path_of(fleet("off"), experiment))
 
 
 def _asked_of_rows() -> tuple[Setting, None]:
@@ -145,7 +146,7 @@ def _biased(wrong: bool) -> tuple[Setting, Path]:
     method = OverlapSGP(Still(), delay=delay, biased=wrong)
     found = path_of(fleet(), Experiment(method, objective, schedule, Steps(steps), start=1.0))
     setting = Setting.of(f"overlap SGP{', biased' if wrong else ''}, one-peer exponential", schedule, steps, objective, None, 1.0, delay)
-    return setting, replace(found, points=found.gradients + 1.0)
+    return setting, replace(pretended(found), points=found.gradients + 1.0)
 
 
 def _silent(seeds: int, wrong: bool) -> tuple[Setting, Sweep]:
@@ -153,10 +154,11 @@ def _silent(seeds: int, wrong: bool) -> tuple[Setting, Sweep]:
     minimizer."""
     objective, steps = rates.UNEQUAL, rates.STEPS
     jobs = [Job(objective, IRREGULAR, count, math.sqrt(8 / count), seeds=max(seeds, 1)) for count in steps]
-    asked = jobs[-1].setting(_told("no messages", wrong) + f", unequal curvature, {f'{seeds} seeds' if seeds else 'exact'}")
+    told = _told("no messages", wrong) + f", unequal curvature, {f'{seeds} seeds' if seeds else 'exact'}"
+    asked = rates.swept(jobs, told)
     if wrong:
         jobs = [replace(job, schedule=UncheckedMatrices((np.eye(8),))) for job in jobs]
-    return asked, Sweep("K", np.array(steps), np.stack([rates.average_squared_gradient(job, seeds) for job in jobs]))
+    return asked, rates.sweep("K", jobs, seeds)
 
 
 def _apart() -> tuple[Setting, Path]:
@@ -165,7 +167,7 @@ def _apart() -> tuple[Setting, Path]:
     objective = QuadraticArrays(np.eye(1), np.zeros((4, 1)))
     starts = np.array([[0.0], [1.0], [1.0], [1.0]])
     found = path_of(fleet(), Experiment(PushSum(), objective, schedule, Steps(steps), start=starts))  # pyright: ignore[reportArgumentType]
-    return Setting.of("starts (0, 1, 1, 1), no gradients, n = 4", schedule, steps, objective, 1.0, starts), found
+    return Setting.of("starts (0, 1, 1, 1), no gradients, n = 4", schedule, steps, objective, None, starts), found
 
 
 def _star() -> tuple[Setting, None]:

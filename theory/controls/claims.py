@@ -17,8 +17,7 @@ from theory.theorem import Curve, Hypothesis, Provenance, Theorem
 
 
 class OwnNodeBound(Theorem):
-    """WRONG: |z_i^k - xbar^k| <= c_k |x_i^0| + gamma sum_{s<=k} c_{k-s} |g_i^s|, by node i's own start and gradients
-    only.
+    """WRONG: |z_i^k - xbar^k| <= c_k |x_i^0| + sum_{s<=k} c_{k-s} |m_i^s|, by node i's own start and moves only.
 
     n = 4, starts (0, 1, 1, 1), no gradients: node 0 is 0.75 away from the average, and its own start is 0.
     """
@@ -29,12 +28,12 @@ class OwnNodeBound(Theorem):
     source = "consensus lemma of Assran et al. 2019 as recalled, read node by node"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [*assumptions.matrices(setting), assumptions.constant_step(setting)]
+        return [*assumptions.matrices(setting), assumptions.mixed_moves(setting)]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
-        assert setting.contraction is not None and setting.step_size is not None
+        assert setting.contraction is not None
         factors = setting.contraction.bound(np.arange(evidence.steps + 1))
-        pushes = setting.step_size * np.linalg.norm(evidence.gradients, axis=-1)
+        pushes = np.linalg.norm(evidence.moves, axis=-1)
         found = factors[:, None, None] * np.linalg.norm(evidence.values[0], axis=-1)
         for step in range(evidence.steps):
             found[step] += np.tensordot(factors[step::-1], pushes[: step + 1], 1)
@@ -100,7 +99,7 @@ class Divided(Theorem):
     def __init__(self, inner: Theorem, share: float = 0.999) -> None:
         self.inner, self.share = inner, share
         self.name, self.kind, self.provenance = f"WRONG: {inner.name}, constant divided", inner.kind, inner.provenance
-        self.source, self.relation = inner.source, inner.relation
+        self.source, self.relation, self.span = inner.source, inner.relation, inner.span
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         return self.inner.hypotheses(setting)
@@ -117,6 +116,9 @@ class Divided(Theorem):
 
     def measured(self, setting: Setting, evidence: Any) -> Curve:
         return self.inner.measured(setting, evidence)
+
+    def missing(self, setting: Setting, evidence: Any) -> str:
+        return self.inner.missing(setting, evidence)
 
     def trivial(self, setting: Setting, evidence: Any) -> float | None:
         return self.inner.trivial(setting, evidence)
