@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, NamedTuple
 
-from sgpsim.errors import Unfit
+from sgpsim.errors import SpecificationError, Unfit
 
-SMALLEST, LARGEST = 1e-100, 1e100
-"""Ends of physical quantities: squares and products of two such numbers are neither 0 nor infinite in float64."""
+SMALLEST, LARGEST = 1e-75, 1e75
+"""Ends of physical quantities: the square of a product of two such numbers is neither 0 nor infinite in float64."""
 
 MOST_COUNT = 2**63 - 1
 """The largest whole number: that of int64."""
+
+MOST_ENTRIES = 1 << 27
+"""The most entries of one array that is made from numbers alone: 1 GiB."""
 
 MOST_NODES = 1 << 24
 """The most nodes: more exceed the memory of any machine that a run could have."""
@@ -81,3 +84,11 @@ Count = Annotated[int, Range("a whole number of at least 1", "1", 1, MOST_COUNT)
 Whole = Annotated[int, Range("a whole number of at least 0", "0", 0, MOST_COUNT)]
 Seed = Annotated[int, Range("a whole number of at least 0", "0", 0, MOST_COUNT)]
 Nodes = Annotated[int, Range("a whole number of at least 1", "8", 1, MOST_NODES)]
+
+
+def require_room(what: str, entries: int) -> None:
+    """Raise where the fields `what` together ask for an array of more than MOST_ENTRIES entries."""
+    if entries > MOST_ENTRIES:
+        raise SpecificationError(
+            f"{what} ask for an array of {entries} entries; at most {MOST_ENTRIES} are held. Give smaller ones."
+        )

@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "5,000 digits": (lambda: Constant(10**5000), "Constant(step_size) is a whole number of 5001 digits; it must be"),
     "above int64": (lambda: Steps(2**63), "it must be a whole number of at least 0, at most 9223372036854775807."),
     "too large to be squared": (lambda: Constant(1e200), "Constant(step_size) is 1e+200; it must be a finite number"),
-    "too small to be squared": (lambda: Seconds(1e-300), "above 0, at least 1e-100."),
+    "too small to be squared": (lambda: Seconds(1e-300), "above 0, at least 1e-75."),
     "inside a list": (lambda: StepDecay(1.0, (1, any_(0.5))), "StepDecay(milestones)[1] is 0.5; it must be a whole"),
     "an endless list": (lambda: StepDecay(1.0, any_(iter(int, 1))), "StepDecay(milestones) is <callable_iterator"),
     "a class": (lambda: SGD(any_(Constant)), "Give one of Constant, RootNodesOverSteps, StepDecay, WarmUp"),

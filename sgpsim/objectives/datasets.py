@@ -8,14 +8,15 @@ is the model's matter, not the data's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError
+from sgpsim.ranges import MOST_COUNT, Count, NotNegative, Quantity, Range, Seed, Share, require_room
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 KEPT_BYTES = 1 << 26
@@ -58,7 +59,7 @@ class Dataset(ABC):
         return found
 
 
-@dataclass(frozen=True)
+@specification
 class Digits(Dataset):
     """1,797 images of handwritten digits, 8 x 8 pixels in [0, 1], 10 classes (UCI; sklearn.datasets.load_digits)."""
 
@@ -67,7 +68,7 @@ class Digits(Dataset):
         return Samples(features / 16.0, labels, np.zeros_like(labels))
 
 
-@dataclass(frozen=True)
+@specification
 class BreastCancer(Dataset):
     """569 tumours, 30 features scaled to mean 0 and standard deviation 1, 2 classes (UCI, Wisconsin;
     sklearn.datasets.load_breast_cancer)."""
@@ -86,7 +87,7 @@ def _shipped(loader: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.asarray(found.data, dtype=np.float64), np.asarray(found.target, dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@specification
 class SyntheticClassification(Dataset):
     """Gaussian clouds, one per class and group: a = separation (u_y + unlikeness v_{y,g}) + N(0, I / features), labels
     in equal numbers.
@@ -98,29 +99,17 @@ class SyntheticClassification(Dataset):
     replaced by the next one. seed: of the stream "synthetic data".
     """
 
-    samples: int = 1024
-    features: int = 10
-    classes: int = 2
-    groups: int = 1
-    separation: float = 1.0
-    unlikeness: float = 0.0
-    flipped: float = 0.0
-    seed: int = 0
+    samples: Count = 1024
+    features: Count = 10
+    classes: Annotated[int, Range("a whole number of at least 2", "2", 2, MOST_COUNT)] = 2
+    groups: Count = 1
+    separation: Quantity = 1.0
+    unlikeness: NotNegative = 0.0
+    flipped: Share = 0.0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_count("SyntheticClassification(samples)", self.samples)
-        require_count("SyntheticClassification(features)", self.features)
-        require_count("SyntheticClassification(classes)", self.classes, least=2)
-        require_count("SyntheticClassification(groups)", self.groups)
-        require_count("SyntheticClassification(seed)", self.seed, least=0)
-        require_positive("SyntheticClassification(separation)", self.separation)
-        if self.unlikeness != 0:
-            require_positive("SyntheticClassification(unlikeness)", self.unlikeness)
-        if not 0 <= self.flipped < 1:
-            raise SpecificationError(
-                f"SyntheticClassification(flipped) is {self.flipped!r}; it must lie in [0, 1). Give a share such as"
-                " 0.1."
-            )
+        require_room("SyntheticClassification(samples, features)", self.samples * self.features)
         if self.samples < self.classes * self.groups:
             raise SpecificationError(
                 f"SyntheticClassification(samples={self.samples}) of {self.classes} classes and {self.groups} groups;"

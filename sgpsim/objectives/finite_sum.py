@@ -11,20 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, require_count, require_positive
 from sgpsim.mass import Array
 from sgpsim.objectives.arrays import chunk_length
 from sgpsim.objectives.datasets import Dataset
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.split import Split
+from sgpsim.ranges import Range
 from sgpsim.streams import block_length
 
 Sampling = Literal["replacement", "epochs"]
+Batch = Annotated[int, Range("a whole number of at least 1", "16", 1, 1 << 20)]
+"""Samples of one draw; more would be more than the memory in which they are gathered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,18 +130,3 @@ def _epochs(
         ready = np.concatenate((left, fresh))
         yield ready[:needed].reshape(length, batch)
         left = ready[needed:]
-
-
-def require_sampling(objective: str, batch: int, sampling: str) -> None:
-    """Raise unless batch and sampling are what a finite sum can draw."""
-    require_count(f"{objective}(batch)", batch)
-    if sampling not in ("replacement", "epochs"):
-        raise SpecificationError(
-            f"{objective}(sampling) is {sampling!r}; it must be 'replacement' or 'epochs'. Give one of these."
-        )
-
-
-def require_regularization(objective: str, regularization: float) -> None:
-    """Raise unless the factor of the squared norm is 0 or a finite number above."""
-    if regularization != 0:
-        require_positive(f"{objective}(regularization)", regularization)

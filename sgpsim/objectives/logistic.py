@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sgpsim.errors import require_count
 from sgpsim.mass import Array
 from sgpsim.objectives.arrays import namespace
 from sgpsim.objectives.datasets import BreastCancer, Dataset
-from sgpsim.objectives.finite_sum import Sampling, require_regularization, require_sampling
+from sgpsim.objectives.finite_sum import Batch, Sampling
 from sgpsim.objectives.margin import MarginLoss, signed_shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import EvenSplit, Split
+from sgpsim.ranges import Nodes, NotNegative
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class LogisticRegression(MarginLoss):
     """f_i(x) = mean_j log(1 + exp(-y_j a_j.x)) + (regularization / 2) |x|^2, y in {-1, +1}: convex, smooth, gradients
     bounded but for the last term.
@@ -24,18 +23,15 @@ class LogisticRegression(MarginLoss):
     draws with replacement, or shuffled epochs.
     """
 
-    nodes: int
+    nodes: Nodes
     data: Dataset = BreastCancer()
     split: Split = EvenSplit()
-    batch: int = 16
-    regularization: float = 0.0
+    batch: Batch = 16
+    regularization: NotNegative = 0.0
     bias: bool = True
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
-        require_count("LogisticRegression(nodes)", self.nodes)
-        require_sampling("LogisticRegression", self.batch, self.sampling)
-        require_regularization("LogisticRegression", self.regularization)
         shards = signed_shards("LogisticRegression", self.data, self.split, self.nodes, self.bias)
         object.__setattr__(self, "shards", shards)  # made from the fields: no part of the value
         object.__setattr__(self, "dimension", shards.features.shape[1])

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError
 from sgpsim.objectives.quadratic_form import QuadraticForm
+from sgpsim.ranges import LARGEST, MOST_ENTRIES, Count, Nodes, NotNegative, Quantity, Seed, require_room
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
-MOST_ENTRIES = 1 << 27
-"""Entries of Hessians that are written out at the most: 1 GiB."""
 
-
-@dataclass(frozen=True)
+@specification
 class Quadratic(QuadraticForm):
     """f_i(x) = (1/2) (x - b_i)^T H_i (x - b_i), g_i = H_i (x - b_i) + N(0, noise^2 / dimension I), made from a seed.
 
@@ -30,37 +28,25 @@ class Quadratic(QuadraticForm):
     most_curvature * spread.
     """
 
-    nodes: int
-    dimension: int = 10
-    noise: float = 1.0
-    spread: float = 1.0
-    distance: float = 1.0
-    least_curvature: float = 0.1
-    most_curvature: float = 1.0
+    nodes: Nodes
+    dimension: Count = 10
+    noise: NotNegative = 1.0
+    spread: NotNegative = 1.0
+    distance: NotNegative = 1.0
+    least_curvature: Quantity = 0.1
+    most_curvature: Quantity = 1.0
     structure: Literal["scalar", "diagonal", "dense"] = "dense"
     unequal: bool = False
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_count("Quadratic(nodes)", self.nodes)
-        require_count("Quadratic(dimension)", self.dimension)
-        require_count("Quadratic(seed)", self.seed, least=0)
-        for name, value in (("noise", self.noise), ("spread", self.spread), ("distance", self.distance)):
-            if value != 0:
-                require_positive(f"Quadratic({name})", value)
-        require_positive("Quadratic(least_curvature)", self.least_curvature)
-        require_positive("Quadratic(most_curvature)", self.most_curvature)
         if self.least_curvature > self.most_curvature:
             raise SpecificationError(
                 f"Quadratic(least_curvature={self.least_curvature!r}, most_curvature={self.most_curvature!r}); the"
                 " first must"
                 " not exceed the second. Exchange them."
             )
-        if self.structure not in ("scalar", "diagonal", "dense"):
-            raise SpecificationError(
-                f"Quadratic(structure) is {self.structure!r}; it must be 'scalar', 'diagonal' or 'dense'. Give one of"
-                " these."
-            )
+        require_room("Quadratic(nodes, dimension)", self.nodes * self.dimension)
         entries = (self.nodes if self.unequal else 1) * self.dimension**2
         if self.structure == "dense" and entries > MOST_ENTRIES:
             raise SpecificationError(
@@ -114,7 +100,7 @@ class Quadratic(QuadraticForm):
         return np.broadcast_to(self.curvature, shape[:2])[:, :, None] * np.eye(self.dimension)
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class QuadraticArrays(QuadraticForm):
     """f_i(x) = (1/2) (x - b_i)^T H_i (x - b_i), g_i = H_i (x - b_i) + N(0, noise^2 / dimension I), from given arrays.
 
@@ -125,11 +111,10 @@ class QuadraticArrays(QuadraticForm):
 
     hessians: NDArray[np.float64]
     centers: NDArray[np.float64]
-    noise: float = 0.0
+    noise: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        centers = np.array(self.centers, dtype=np.float64)
-        given = np.array(self.hessians, dtype=np.float64)
+        centers, given = self.centers, self.hessians
         if centers.ndim != 2 or not centers.size:
             raise SpecificationError(
                 f"QuadraticArrays(centers) has shape {centers.shape}; it must be (nodes, dimension). Reshape it."
@@ -140,9 +125,10 @@ class QuadraticArrays(QuadraticForm):
                 f"QuadraticArrays(hessians) has shape {given.shape} and centers {centers.shape}; it must be"
                 f" {(nodes, dimension, dimension)}, or {(dimension, dimension)} for one that all share. Reshape it."
             )
-        if not (np.isfinite(given).all() and np.isfinite(centers).all()):
+        if not (np.abs(given).max() <= LARGEST and np.abs(centers).max() <= LARGEST):
             raise SpecificationError(
-                "QuadraticArrays has entries that are not finite; all must be. Give finite numbers."
+                f"QuadraticArrays has entries that are not finite, or above {LARGEST:g}; all must be numbers of which"
+                " squares exist. Give such."
             )
         if not np.allclose(given, given.swapaxes(-1, -2), rtol=1e-12, atol=0) or np.linalg.eigvalsh(given).min() <= 0:
             raise SpecificationError(
@@ -150,8 +136,6 @@ class QuadraticArrays(QuadraticForm):
                 " minimizer."
                 " Give such matrices, for example (H + H.T) / 2 + 0.1 I."
             )
-        if self.noise != 0:
-            require_positive("QuadraticArrays(noise)", self.noise)
         unequal = given.ndim == 3 and bool((given != given[0]).any())
         written = np.broadcast_to(given, (nodes, dimension, dimension))
         for name, value in (

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from sgpsim.errors import require_count, require_positive
 from sgpsim.mass import Array
 from sgpsim.objectives.arrays import namespace
 from sgpsim.objectives.datasets import Dataset, SyntheticClassification
-from sgpsim.objectives.finite_sum import Sampling, require_sampling
+from sgpsim.objectives.finite_sum import Batch, Sampling
 from sgpsim.objectives.margin import MarginLoss, signed_shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import ByGroup, Split
+from sgpsim.ranges import Nodes, Quantity
+from sgpsim.specification import specification
 
 CURVATURE = 1 / (6 * math.sqrt(3))
 """max |s''| of the logistic function s: s'' = s (1 - s) (1 - 2 s) is largest in size at s = (1 +- 1/sqrt(3)) / 2."""
 
 
-@dataclass(frozen=True)
+@specification
 class SigmoidLoss(MarginLoss):
     """f_i(x) = mean_j 1 / (1 + exp(y_j a_j.x)), y in {-1, +1}: in (0, 1), not convex, |grad| <= max|a| / 4.
 
@@ -31,21 +31,17 @@ class SigmoidLoss(MarginLoss):
     replacement, or shuffled epochs.
     """
 
-    nodes: int
+    nodes: Nodes
     data: Dataset = SyntheticClassification(samples=1024, features=10, groups=16, unlikeness=1.0)
     split: Split = ByGroup()
-    batch: int = 4
-    scale: float | None = 3.0
+    batch: Batch = 4
+    scale: Quantity | None = 3.0
     bias: bool = False
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
 
     regularization = 0.0  # no field: a squared norm would unbound the gradients
 
     def __post_init__(self) -> None:
-        require_count("SigmoidLoss(nodes)", self.nodes)
-        require_sampling("SigmoidLoss", self.batch, self.sampling)
-        if self.scale is not None:
-            require_positive("SigmoidLoss(scale)", self.scale)
         shards = signed_shards("SigmoidLoss", self.data, self.split, self.nodes, self.bias)
         longest = float(np.linalg.norm(shards.features, axis=1).max())
         if self.scale is not None and longest > 0:

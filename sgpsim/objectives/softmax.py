@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
 from sgpsim.mass import Array
 from sgpsim.objectives.arrays import chunk_length, in_float64, namespace, rows
 from sgpsim.objectives.datasets import Dataset, Digits
-from sgpsim.objectives.finite_sum import FiniteSum, Sampling, Shards, require_regularization, require_sampling
+from sgpsim.objectives.finite_sum import Batch, FiniteSum, Sampling, Shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import EvenSplit, Split
 from sgpsim.objectives.spread import PROOF, RAISED, largest_curvatures, spread_bounds
+from sgpsim.ranges import Nodes, NotNegative, require_room
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class SoftmaxRegression(FiniteSum):
     """f_i(W) = mean_j (log sum_c exp(W_c.a_j) - W_{y_j}.a_j) + (regularization / 2) |W|^2: cross-entropy of a linear
     model, convex and smooth.
@@ -30,23 +31,21 @@ class SoftmaxRegression(FiniteSum):
     appended to the features (regularized like the rest). sampling: draws with replacement, or shuffled epochs.
     """
 
-    nodes: int
+    nodes: Nodes
     data: Dataset = Digits()
     split: Split = EvenSplit()
-    batch: int = 16
-    regularization: float = 0.0
+    batch: Batch = 16
+    regularization: NotNegative = 0.0
     bias: bool = True
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
-        require_count("SoftmaxRegression(nodes)", self.nodes)
-        require_sampling("SoftmaxRegression", self.batch, self.sampling)
-        require_regularization("SoftmaxRegression", self.regularization)
         shards = Shards.of(self.data, self.split, self.nodes, self.bias)
         if shards.classes < 2:
             raise SpecificationError(
                 "SoftmaxRegression(data) has one class; there must be at least two. Give data with two labels."
             )
+        require_room("SoftmaxRegression(data): samples and classes", len(shards.labels) * shards.classes)
         object.__setattr__(self, "shards", shards)  # made from the fields: no part of the value
         object.__setattr__(self, "dimension", shards.classes * shards.features.shape[1])
 

@@ -8,13 +8,15 @@ stream "split" of the split's own seed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError
 from sgpsim.objectives.datasets import Samples
+from sgpsim.ranges import Count, Range, Seed
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 Parts = tuple[NDArray[np.int64], ...]
@@ -39,34 +41,28 @@ class Split(ABC):
         return tuple(np.sort(part) for part in self.deal(samples, nodes))
 
 
-@dataclass(frozen=True)
+@specification
 class EvenSplit(Split):
     """Samples shuffled and dealt out evenly: sizes differ by one at the most."""
 
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("EvenSplit(seed)", self.seed, least=0)
+    seed: Seed = 0
 
     def deal(self, samples: Samples, nodes: int) -> list[NDArray[np.int64]]:
         return np.array_split(stream(self.seed, "split").permutation(len(samples.labels)), nodes)
 
 
-@dataclass(frozen=True)
+@specification
 class ByLabel(Split):
     """Samples sorted by label (shuffled within a label) and cut into even runs: a node sees as few labels as it can."""
 
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("ByLabel(seed)", self.seed, least=0)
+    seed: Seed = 0
 
     def deal(self, samples: Samples, nodes: int) -> list[NDArray[np.int64]]:
         shuffled = stream(self.seed, "split").permutation(len(samples.labels))
         return np.array_split(shuffled[np.argsort(samples.labels[shuffled], kind="stable")], nodes)
 
 
-@dataclass(frozen=True)
+@specification
 class DirichletSplit(Split):
     """Label skew: each class is dealt out by proportions drawn from Dirichlet(alpha, ..., alpha) over the nodes (Hsu,
     Qi and Brown 2019, recalled).
@@ -75,14 +71,9 @@ class DirichletSplit(Split):
     than `least` samples takes them, one at a time, from the node that then has most.
     """
 
-    alpha: float = 0.1
-    seed: int = 0
-    least: int = 1
-
-    def __post_init__(self) -> None:
-        require_positive("DirichletSplit(alpha)", self.alpha)
-        require_count("DirichletSplit(seed)", self.seed, least=0)
-        require_count("DirichletSplit(least)", self.least)
+    alpha: Annotated[float, Range("a finite number above 0", "0.1", 1e-6, 1e6)] = 0.1
+    seed: Seed = 0
+    least: Count = 1
 
     def deal(self, samples: Samples, nodes: int) -> list[NDArray[np.int64]]:
         count = len(samples.labels)
@@ -96,7 +87,7 @@ class DirichletSplit(Split):
         owners = np.empty(count, dtype=np.int64)
         for label in range(samples.classes):
             of_class = generator.permutation(np.flatnonzero(samples.labels == label))
-            proportions = generator.dirichlet(np.full(nodes, float(self.alpha)))
+            proportions = generator.dirichlet(np.full(nodes, self.alpha))
             cuts = np.rint(np.cumsum(proportions)[:-1] * len(of_class)).astype(np.int64)
             for node, part in enumerate(np.split(of_class, cuts)):
                 owners[part] = node
@@ -109,7 +100,7 @@ class DirichletSplit(Split):
         return [np.flatnonzero(owners == node) for node in range(nodes)]
 
 
-@dataclass(frozen=True)
+@specification
 class ByGroup(Split):
     """Whole groups, as the data set names them, in even runs: group g of G goes to node floor(g nodes / G). No
     randomness.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError, nearest
 from sgpsim.objectives.datasets import Dataset, Samples
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Table(Dataset):
     """Samples from `path`: a CSV file with a header line, or an .npz file with arrays `features`, `labels` and, if need
     be, `groups`.

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
 from sgpsim.objectives.datasets import Dataset, Digits
-from sgpsim.objectives.finite_sum import Sampling, Shards, require_sampling
+from sgpsim.objectives.finite_sum import Batch, Sampling, Shards
 from sgpsim.objectives.objective import Constant
 from sgpsim.objectives.split import EvenSplit, Split
 from sgpsim.objectives.stacked_module import StackedModule, require_torch
+from sgpsim.ranges import Count, Nodes, Seed, require_room
+from sgpsim.specification import specification
 from sgpsim.streams import stream
 
 NOT_NEGATIVE = Constant(0.0, "certified", "cross-entropy is not negative: a lower bound, not the minimum")
@@ -31,7 +32,7 @@ def initialized(objective: str, seed: int, make: Callable[[], Any]) -> Any:
         return make()
 
 
-@dataclass(frozen=True)
+@specification
 class TorchModule(StackedModule):
     """f_i = mean over node i's samples of loss(module(features), label), for a torch.nn.Module of parameters alone.
 
@@ -45,20 +46,17 @@ class TorchModule(StackedModule):
     the module is seen only if a trial pass over three samples shows it.
     """
 
-    nodes: int
+    nodes: Nodes
     module: Callable[[], Any] | Any
     loss_function: Callable[[Any, Any], Any] | None = None
     data: Dataset = Digits()
     split: Split = EvenSplit()
-    batch: int = 16
+    batch: Batch = 16
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         torch = require_torch("TorchModule")
-        require_count("TorchModule(nodes)", self.nodes)
-        require_count("TorchModule(seed)", self.seed, least=0)
-        require_sampling("TorchModule", self.batch, self.sampling)
         given = self.module
         module = (
             copy.deepcopy(given) if isinstance(given, torch.nn.Module) else initialized("TorchModule", self.seed, given)
@@ -88,7 +86,7 @@ class TorchModule(StackedModule):
         return NOT_NEGATIVE if self.loss_function is None else Constant.unknown("nothing is known of an arbitrary loss")
 
 
-@dataclass(frozen=True)
+@specification
 class Perceptron(StackedModule):
     """Cross-entropy of a multilayer perceptron: features -> hidden layers -> one score per class.
 
@@ -97,33 +95,30 @@ class Perceptron(StackedModule):
     epochs. seed: of the initial parameters (torch's own initialization).
     """
 
-    nodes: int
-    hidden: tuple[int, ...] = (32,)
+    nodes: Nodes
+    hidden: tuple[Count, ...] = (32,)
     activation: Literal["relu", "tanh"] = "relu"
     data: Dataset = Digits()
     split: Split = EvenSplit()
-    batch: int = 16
+    batch: Batch = 16
     sampling: Sampling = "replacement"  # pyright: ignore[reportIncompatibleMethodOverride]
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_count("Perceptron(nodes)", self.nodes)
-        require_count("Perceptron(seed)", self.seed, least=0)
-        require_sampling("Perceptron", self.batch, self.sampling)
-        for width in self.hidden:
-            require_count("Perceptron(hidden): each width", width)
-        if self.activation not in ("relu", "tanh"):
-            raise SpecificationError(
-                f"Perceptron(activation) is {self.activation!r}; it must be 'relu' or 'tanh'. Give one of these."
-            )
         object.__setattr__(self, "shards", Shards.of(self.data, self.split, self.nodes, bias=False))
+        widths = self._widths
+        require_room("Perceptron(hidden)", sum(before * after for before, after in pairwise(widths)))
         self.place("Perceptron", initialized("Perceptron", self.seed, self._layers), scores=True)
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """Of all layers, the features first."""
+        return self.shards.features.shape[1], *self.hidden, self.shards.classes
 
     def _layers(self) -> Any:
         layers = require_torch("Perceptron").nn
-        widths = (self.shards.features.shape[1], *self.hidden, self.shards.classes)
         found: list[Any] = []
-        for before, after in pairwise(widths):
+        for before, after in pairwise(self._widths):
             found += [layers.ReLU() if self.activation == "relu" else layers.Tanh()] if found else []
             found.append(layers.Linear(before, after))
         return layers.Sequential(*found)
