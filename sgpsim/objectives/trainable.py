@@ -60,9 +60,8 @@ def _acts_otherwise_in_training(layer: Any) -> str | None:
     if isinstance(layer, nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d) and layer.track_running_stats:
         return "keeps running statistics"
     dropouts = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d | nn.AlphaDropout | nn.FeatureAlphaDropout
-    if isinstance(layer, dropouts) and layer.p > 0:
-        return f"drops a share p={layer.p:g} at random while training"
-    share: Any = layer.dropout if isinstance(layer, nn.RNNBase | nn.MultiheadAttention) else 0.0
+    inside = nn.RNNBase | nn.MultiheadAttention
+    share: Any = layer.p if isinstance(layer, dropouts) else layer.dropout if isinstance(layer, inside) else 0.0
     if share > 0:
         return f"drops a share {share:g} at random while training"
     if isinstance(layer, nn.RReLU):
