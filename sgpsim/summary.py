@@ -74,6 +74,15 @@ def bytes_told(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
+def shown_remarks(run: Run, most: int = 5) -> tuple[str, ...]:
+    """The first remarks of a run and its last, which is what was found at its end, at most `most`, with a count of those
+    left out."""
+    if len(run.remarks) <= most:
+        return run.remarks
+    left = len(run.remarks) - most
+    return (*run.remarks[: most - 1], f"(and {left} more {'remark' if left == 1 else 'remarks'})", run.remarks[-1])
+
+
 def about(run: Run) -> pl.DataFrame:
     """What was run on what, and how it ended: columns (item, value)."""
     experiment = run.experiment
@@ -88,7 +97,7 @@ def about(run: Run) -> pl.DataFrame:
         ("message", f"{bytes_told(experiment.message_size)}, numerics in {experiment.dtype}"),
         ("backend", run.backend),
         ("outcome", run.outcome),
-        *(("remark", remark) for remark in run.remarks[:5]),
+        *(("remark", remark) for remark in shown_remarks(run)),
         *((name.replace("_", " "), f"{value:.6g}") for name, value in run.statistics.items()),
     ]
     for name in ("key", "commit", "machine", "python", "date"):

@@ -8,13 +8,16 @@ it also runs alone, which is how cycle times are studied.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.link_load import Traffic
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.streams import FleetReader, scalars
 
@@ -33,8 +36,8 @@ class _Slot(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """One round's messages. free: they cost no time. starts: where each receiver's edges begin; receivers None: all
-    nodes, one edge each if `single`.
+    """One round's messages, from `senders` to `towards`, by receiver, then sender. free: they cost no time. starts: where
+    each receiver's edges begin; receivers None: all nodes, one edge each if `single`.
 
     Where all nodes send equally many messages, `occupancy` (after a row of zeros) and `latency` hold all slots at once,
     (turns, nodes, 1), and `order` takes (turn, sender) to edges; else they are None.
@@ -42,6 +45,7 @@ class _Plan(NamedTuple):
 
     free: bool
     senders: NDArray[np.int64]
+    towards: NDArray[np.int64]
     slots: tuple[_Slot, ...]
     starts: NDArray[np.int64]
     receivers: NDArray[np.int64] | None
@@ -81,6 +85,9 @@ class FleetClock:
         self._recent: tuple[int, Any] = (-1, None)
         self._wires: dict[tuple[int, int], Any] = {}
         self._collective: float | None = None
+        self._collectives = 0
+        self._scattered: Counter[int] = Counter()  # how often each phase was, since the last `_flush`
+        self._sent: csr_array | None = None
 
     def _late_causes(self, seeds: tuple[int, ...]) -> list[tuple[int, int, float, Iterator[float]]]:
         return [
@@ -104,6 +111,8 @@ class FleetClock:
     def scatter(self, step: int) -> int:
         """Every node sends its messages of round `step`; returns how many there are."""
         plan = self._plan(step)
+        if self.cluster.graph is not None:
+            self._scattered[self.schedule.phase(step)] += 1
         if plan.free:
             ready = np.maximum(self.now, self.port) if self._ports_held else self.now
             self._under_way[step] = arrivals = ready[plan.senders]
@@ -151,9 +160,32 @@ class FleetClock:
 
     def mean(self) -> None:
         """Every node joins a collective mean."""
+        self._collectives += 1
         if self._collective is None:
             self._collective = self.cluster.collective_seconds(self.message_size)
         self.now = np.broadcast_to(self.now.max(axis=0) + self._collective, self.shape)
+
+    def traffic(self, seeds: tuple[int, ...]) -> Traffic:
+        """What was sent so far (the same for all seeds, which are named), over the time of the seed that ended first."""
+        self._flush()
+        ends = self.now.max(axis=0)
+        column = int(ends.argmin())
+        sent: dict[tuple[int, int], float] = {}
+        if self._sent is not None:
+            pairs = self._sent.tocoo()
+            sent = dict(zip(zip(pairs.row.tolist(), pairs.col.tolist(), strict=True), pairs.data.tolist(), strict=True))
+        return Traffic(seeds[column], sent, self._collectives, float(ends[column]))
+
+    def _flush(self) -> None:
+        """Add the rounds scattered since the last call to the messages sent per pair, (sender, receiver)."""
+        if not self._scattered:
+            return
+        plans = [(self._plans[phase], times) for phase, times in self._scattered.items()]
+        senders, receivers = (np.concatenate([getattr(plan, of) for plan, _ in plans]) for of in ("senders", "towards"))
+        counts = np.concatenate([np.full(plan.messages, float(times)) for plan, times in plans])
+        added = coo_array((counts, (senders, receivers)), shape=(self.shape[0], self.shape[0])).tocsr()
+        self._sent = added if self._sent is None else self._sent + added
+        self._scattered.clear()
 
     def arrivals(self, step: int) -> Times:
         """Arrivals of the messages of round `step` that are under way, by receiver, then sender."""
@@ -166,6 +198,7 @@ class FleetClock:
         found = self._plans.get(phase)
         if found is None:
             if len(self._plans) >= KEPT_PLANS:
+                self._flush()
                 self._plans.clear()
             found = self._plans[phase] = self._compile(step)
         self._recent = step, found
@@ -210,6 +243,7 @@ class FleetClock:
         return _Plan(
             all(not slot.occupancy.any() and not slot.latency.any() for slot in slots),
             np.array([sender for senders in round_.senders for sender in senders], dtype=np.int64),
+            np.repeat(np.arange(nodes), counts),
             tuple(slots),
             starts,
             None if len(receivers) == nodes else receivers,

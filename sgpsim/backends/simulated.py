@@ -26,6 +26,7 @@ from sgpsim.backends.monitor import Diverged, Leaking, Monitor
 from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.stopping import Stopping
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
@@ -140,6 +141,7 @@ class Simulation:
         self._meeting: list[Any] = [None] * self.size
         self.met: set[int] = set()
         self._meeting_over: simpy.Event | None = None
+        self.collectives = 0
         self.collective_bytes = 2 * (self.size - 1) / self.size * self.message_size
         self.outcome: Outcome = "finished"
         self.remarks: list[str] = []
@@ -185,6 +187,7 @@ class Simulation:
             mean.flags.writeable = False
             self.met, self._meeting_over = set(), None
             self._meeting = [None] * self.size
+            self.collectives += 1
             now = self.environment.now
             wake_at(self.environment, over, now + self.collective, (mean, now))
         return over
@@ -270,6 +273,11 @@ class Simulation:
         cure = "Every send needs a receive of the same round at the other end."
         return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. {cure}"
 
+    def traffic(self) -> Traffic:
+        """What was sent, by sender and receiver."""
+        sent = {(node.rank, to): float(count) for node in self.nodes for to, count in node.sent.items()}
+        return Traffic(self.seed, sent, self.collectives, max(node.now for node in self.nodes))
+
     def blocks_of_durations(self, rank: int) -> Iterator[float]:
         """Compute times of one node, one by one."""
         return scalars(self.cluster.durations(rank, self.seed))
@@ -305,7 +313,9 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
         joined(list(traces)),
         _joined(trajectories) if len(trajectories) == len(experiment.seeds) else None,
         worst,
-        tuple(remark for result in results for remark in result.remarks) + not_begun(experiment, len(results)),
+        tuple(remark for result in results for remark in result.remarks)
+        + not_begun(experiment, len(results))
+        + load_check(backend.cluster, experiment.message_size, (result.traffic() for result in results)),
         {
             "gradient_batches": float(batches),
             "mean_gradient_batch": sum(result.batch.evaluated for result in results) / max(batches, 1),

@@ -10,7 +10,7 @@ of the node's own.
 from __future__ import annotations
 
 import types
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,8 @@ class SimulatedNode(Node):
         self._waits: Waits = {}
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}  # messages of rounds sent, by receiver
+        self._letters_sent: Counter[int] = Counter()
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
         self.letters = Letters(self._environment, self._waits)
         self.held = Mass(simulation.starts[rank], 1.0)
@@ -301,6 +302,7 @@ class SimulatedNode(Node):
                 mass = Mass(mass.value.copy(), mass.weight)
             mass.value.flags.writeable = False
             self._bytes += simulation.message_size
+            self._letters_sent[to] += 1
             self._under_way(mass.value, mass.weight, 1.0)
             if simulation.trace is not None:
                 simulation.trace.messages.append(
@@ -350,6 +352,11 @@ class SimulatedNode(Node):
     def release(self) -> None:
         """Let go of the blocks of compute times."""
         self._durations, self._late = iter(()), []
+
+    @property
+    def sent(self) -> Counter[int]:
+        """How many messages went to each receiver."""
+        return self._letters_sent + Counter(self._numbers)
 
     def left_over(self) -> tuple[int, str] | None:
         """A message that was never taken in: (sender, what), if there is one."""

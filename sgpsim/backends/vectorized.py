@@ -17,6 +17,7 @@ from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import MassLeak, SpecificationError, require_count
 from sgpsim.experiment import Experiment
 from sgpsim.run import Outcome, Run, not_begun, provenance
@@ -80,6 +81,13 @@ class Vectorized(Backend):
         self.check(experiment)
         if isinstance(experiment.budget, Seconds | TargetLoss) and len(experiment.seeds) > 1:
             return _one_by_one(self, experiment, progress)  # seeds end at different steps
+        return self.together(experiment, progress)
+
+    def together(
+        self, experiment: Experiment, progress: Progress | None, traffic: list[Traffic] | None = None
+    ) -> Run:
+        """All seeds at once. traffic: where theirs is added, for whoever holds all of a run against its links; None:
+        that is done here."""
         fleet = FleetNode(self, experiment, progress)
         outcome: Outcome = "finished"
         remarks: list[str] = []
@@ -99,6 +107,12 @@ class Vectorized(Backend):
             remarks = [f"seeds {experiment.seeds}: interrupted after step {fleet.reported}", *fleet.monitor.leaks]
         if fleet.monitor.leaks and outcome != "interrupted":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
+        if self.cluster is not None:
+            sent = fleet.clock.traffic(experiment.seeds)
+            if traffic is None:
+                remarks += load_check(self.cluster, experiment.message_size, [sent])
+            else:
+                traffic.append(sent)
         run = Run(
             experiment,
             "Vectorized" if self.device is None else f"Vectorized on {self.device}",
@@ -143,10 +157,11 @@ def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress 
     from sgpsim.trace import joined
 
     runs: list[Run] = []
+    traffic: list[Traffic] = []
     ending: KeyboardInterrupt | None = None
     try:
         for seed in experiment.seeds:
-            runs.append(backend.run(dataclasses.replace(experiment, seeds=(seed,)), progress))
+            runs.append(backend.together(dataclasses.replace(experiment, seeds=(seed,)), progress, traffic))
     except KeyboardInterrupt as stop:
         runs += [run for run in [getattr(stop, "run", None)] if isinstance(run, Run)]
         if not runs:
@@ -162,7 +177,9 @@ def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress 
         trace=joined([run.trace for run in runs[:1] if run.trace is not None]),
         trajectory=None,
         outcome="interrupted" if ending is not None else bad[0].outcome if bad else "finished",
-        remarks=tuple(remark for run in runs for remark in run.remarks) + not_begun(experiment, len(runs)),
+        remarks=tuple(remark for run in runs for remark in run.remarks)
+        + not_begun(experiment, len(runs))
+        + (() if backend.cluster is None else load_check(backend.cluster, experiment.message_size, traffic)),
         statistics={
             "node_steps": sum(run.statistics["node_steps"] for run in runs),
             "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),

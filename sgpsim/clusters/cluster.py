@@ -9,7 +9,7 @@ names are switches. Two clusters are equal when their contents are, the graph's 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import networkx as nx
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sgpsim.clusters.collective import Collective, Ring
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.network import Network, Wire, Wires
+from sgpsim.clusters.network import Load, Network, Wire, Wires
 from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError
@@ -73,6 +73,10 @@ class Cluster:
         """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path."""
         return self._wires().wire(sender, receiver, size)
 
+    def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
+        """What every link of the graph carries, where `sent` bytes went from sender to receiver, by pair."""
+        return self._wires().loads(sent)
+
     def require_paths(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Raise SpecificationError unless every (sender, receiver) of `pairs` is joined by a wire."""
         wires = self._wires()
@@ -86,7 +90,9 @@ class Cluster:
     def collective_seconds(self, size: float) -> float:
         """Seconds of one all-reduce of `size` bytes among all nodes, from the last arrival on.
 
-        On a graph the slowest pair that talks sets latency and bandwidth, which bounds the time from above.
+        On a graph the slowest pair that talks sets latency and bandwidth, for every message of the collective. That is
+        no bound: it is too long where only few messages go between that pair, and too short where several messages of a
+        step cross one link, as they do not share it. The bytes are in the load check at a run's end (`link_load.py`).
         """
         if self.nodes == 1:
             return 0.0

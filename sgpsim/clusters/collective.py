@@ -4,7 +4,8 @@ The rule: an all-reduce starts when the last node has come and all nodes leave t
 T = A + bytes / (fitted_efficiency * bandwidth) * c, so an efficiency can be read off a measured time
 (`implied_efficiency`). `fitted_efficiency` is a share of the bandwidth fitted to such times, and named so; at 1 the
 closed forms are the literature's (Thakur, Rabenseifner and Gropp 2005; Patarasuk and Yuan 2009; all recalled), without
-the time of the additions. On a graph with unequal links the slowest pair that talks sets the pace, an upper bound.
+the time of the additions. On a graph the slowest pair that talks sets the pace of all; this is no bound, since messages
+that cross one link in the same step do not share it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class Collective(ABC):
     @abstractmethod
     def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
         """(sender, receiver) of all messages that the all-reduce consists of, each pair once or more."""
+
+    @abstractmethod
+    def share(self, nodes: int) -> float:
+        """The bytes that one all-reduce sends per entry of `partners`, over the bytes of the message."""
 
 
 def rounds(nodes: int) -> int:
@@ -51,6 +56,9 @@ class Ring(Collective):
     def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
         return ((node, (node + 1) % nodes) for node in range(nodes) if nodes > 1)
 
+    def share(self, nodes: int) -> float:
+        return 2 * (nodes - 1) / nodes
+
 
 @specification
 class RecursiveDoubling(Collective):
@@ -70,6 +78,9 @@ class RecursiveDoubling(Collective):
     def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
         pairs = ((node, node ^ (1 << bit)) for bit in range(rounds(nodes)) for node in range(nodes))
         return ((node, other) for node, other in pairs if other < nodes)
+
+    def share(self, nodes: int) -> float:
+        return 1.0
 
 
 @specification
@@ -93,6 +104,9 @@ class PipelinedTree(Collective):
     def partners(self, nodes: int) -> Iterator[tuple[int, int]]:
         links = ((child, (child - 1) // 2) for child in range(1, nodes))
         return (pair for child, parent in links for pair in ((child, parent), (parent, child)))
+
+    def share(self, nodes: int) -> float:
+        return 1.0
 
 
 def implied_efficiency(

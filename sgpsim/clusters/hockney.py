@@ -8,10 +8,11 @@ messages of a pair cannot overtake one another.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import networkx as nx
 
-from sgpsim.clusters.network import Network, Wire, Wires
+from sgpsim.clusters.network import Load, Network, Wire, Wires
 from sgpsim.clusters.routes import Routes
 from sgpsim.ranges import NotNegative, Part, PositiveOrInfinite
 from sgpsim.specification import specification
@@ -23,7 +24,9 @@ class Hockney(Network):
 
     latency: seconds, end to end (0 allowed). bandwidth: bytes per second (inf: size costs nothing). efficiency: payload
     share of the line rate, in (0, 1]. On a graph, a message takes the path of least total latency (an edge's `latency`,
-    else this latency); its bandwidth is the smallest on the path (an edge's `bandwidth`, else this one).
+    else this latency); its bandwidth is the smallest on the path (an edge's `bandwidth`, else this one), in each
+    direction of an undirected edge, and whatever else is on the way: messages do not share links. A run whose traffic
+    the links could not have carried in its time says so at its end (see `link_load.py`).
     """
 
     latency: NotNegative = 0.0
@@ -49,3 +52,9 @@ class _HockneyWires(Wires):
         else:
             latency, bandwidth = self._routes.route(sender, receiver)
         return Wire(size / (self._network.efficiency * bandwidth), latency)
+
+    def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
+        if self._routes is None:
+            return []
+        loads = self._routes.loads(sent)
+        return [Load(*edge, size, self._network.efficiency * self._routes.width(*edge)) for edge, size in loads.items()]

@@ -9,9 +9,20 @@ by several flows) will answer later, through an event of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import networkx as nx
+
+
+class Load(NamedTuple):
+    """What crosses one link in one direction. begin, end: its nodes in the graph. bytes: all of them. capacity: bytes
+    per second that it carries."""
+
+    begin: Hashable
+    end: Hashable
+    bytes: float
+    capacity: float
 
 
 class Wire(NamedTuple):
@@ -34,6 +45,11 @@ class Wires(ABC):
 
         Raises SpecificationError where the graph has no path between them.
         """
+
+    def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
+        """What every link carries where `sent` bytes went from sender to receiver, by pair; empty where there are no
+        links, or where `wire` itself accounts for messages that share them."""
+        return []
 
 
 class Network(ABC):

@@ -1,14 +1,18 @@
-"""Routes: which way messages take through a physical graph, and what the way offers.
+"""Routes: which way messages take through a physical graph, what the way offers, and what each link then carries.
 
 The rule: a message takes the path of least total latency, and among those the one whose narrowest link is widest. Both
-figures are then unique, whatever the order in which nodes and edges were added. One search per sender finds the ways to
-all receivers; it is done when the sender is first asked about, and kept.
+figures are then unique, whatever the order in which nodes and edges were added. Of the paths that are still equal those
+of fewest links count, each with an equal part of the bytes. One search per sender finds the ways to all receivers; it is
+done when the sender is first asked about, and kept.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from array import array
+from collections.abc import Hashable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -23,6 +27,14 @@ class Route(NamedTuple):
     bandwidth: float
 
 
+class _Reach(NamedTuple):
+    """The best way from one node to every node, by index: seconds (inf: no way), bytes per second, number of links."""
+
+    latency: array[float]
+    bandwidth: array[float]
+    links: array[int]
+
+
 class Routes:
     """All routes of one graph.
 
@@ -31,6 +43,7 @@ class Routes:
     """
 
     def __init__(self, graph: nx.Graph, latency: float, bandwidth: float) -> None:
+        self._names: list[Any] = list(graph)
         self._index: dict[Any, int] = {node: index for index, node in enumerate(graph)}
         self._edges: list[list[tuple[int, float, float]]] = [
             [
@@ -39,39 +52,105 @@ class Routes:
             ]
             for node in graph
         ]
-        self._known: dict[int, list[Route | None]] = {}
+        self._known: dict[int, _Reach] = {}
 
     def route(self, sender: int, receiver: int) -> Route:
         """The route from `sender` to `receiver`; SpecificationError where there is none."""
         begin, end = self._index.get(sender), self._index.get(receiver)
-        found = None
         if begin is not None and end is not None:
-            if begin not in self._known:
-                self._known[begin] = self._search(begin)
-            found = self._known[begin][end]
-        if found is None:
-            raise SpecificationError(
-                f"the cluster's graph has no path from node {sender} to node {receiver}, and they must talk."
-                " Add a link, or use a schedule that follows the graph: GraphSchedule(graph)."
-            )
-        return found
+            reach = self._reach(begin)
+            if reach.latency[end] < math.inf:
+                return Route(reach.latency[end], reach.bandwidth[end])
+        raise SpecificationError(
+            f"the cluster's graph has no path from node {sender} to node {receiver}, and they must talk."
+            " Add a link, or use a schedule that follows the graph: GraphSchedule(graph)."
+        )
 
-    def _search(self, begin: int) -> list[Route | None]:
-        """Dijkstra's algorithm on labels (latency, -bandwidth), compared in that order.
+    def width(self, begin: Hashable, end: Hashable) -> float:
+        """Bytes per second of the link from `begin` to `end`, nodes of the graph that it joins."""
+        other = self._index[end]
+        return next(-width for index, _, width in self._edges[self._index[begin]] if index == other)
 
-        Lengthening two paths by the same edge never changes which of them is better, which is what the algorithm needs.
-        """
-        unreached = (math.inf, math.inf)
-        best: list[tuple[float, float]] = [unreached] * len(self._edges)
-        best[begin] = (0.0, -math.inf)
-        waiting = [(0.0, -math.inf, begin)]
+    def loads(self, sent: Mapping[tuple[int, int], float]) -> dict[tuple[Hashable, Hashable], float]:
+        """Bytes over each link and direction, (from, to) in the graph's names, where `sent` bytes went between pairs."""
+        by_sender: dict[int, dict[int, float]] = {}
+        for (sender, receiver), size in sent.items():
+            if size > 0 and sender != receiver:
+                self.route(sender, receiver)
+                by_sender.setdefault(self._index[sender], {})[self._index[receiver]] = size
+        carried: dict[tuple[int, int], float] = {}
+        for begin, sizes in by_sender.items():
+            self._carry(begin, sizes, carried)
+        return {(self._names[one], self._names[other]): size for (one, other), size in carried.items()}
+
+    def _carry(self, begin: int, sizes: dict[int, float], carried: dict[tuple[int, int], float]) -> None:
+        """Add to `carried` what the links carry where `begin` sends `sizes`, bytes by receiver (which is used up)."""
+        reach = self._reach(begin)
+        nearest: list[tuple[float, float, int, int]] = []  # from the receivers back: all nodes that messages pass
+        before: dict[int, list[int]] = {}
+        waiting = list(sizes)
         while waiting:
-            latency, narrowest, at = heapq.heappop(waiting)
-            if best[at] != (latency, narrowest):
+            at = waiting.pop()
+            if at not in before:
+                before[at] = self._before(reach, at)
+                nearest.append((reach.latency[at], -reach.bandwidth[at], reach.links[at], at))
+                waiting += before[at]
+        nearest.sort()
+        paths: dict[int, int] = {begin: 1}
+        for *_, at in nearest:
+            if at != begin:
+                paths[at] = sum(paths[earlier] for earlier in before[at])
+        for *_, at in reversed(nearest):  # the farthest first: what passes a node is complete when its turn comes
+            size = sizes.pop(at, 0.0)
+            for earlier in before[at]:
+                part = size * (paths[earlier] / paths[at])
+                carried[earlier, at] = carried.get((earlier, at), 0.0) + part
+                sizes[earlier] = sizes.get(earlier, 0.0) + part
+
+    def _before(self, reach: _Reach, at: int) -> list[int]:
+        """The nodes from which the best ways come to `at`; none where they begin there."""
+        label = (reach.latency[at], reach.bandwidth[at], reach.links[at])
+        return [
+            one
+            for one, further, width in self._incoming[at]
+            if (reach.latency[one] + further, min(reach.bandwidth[one], -width), reach.links[one] + 1) == label
+        ]
+
+    @cached_property
+    def _incoming(self) -> list[list[tuple[int, float, float]]]:
+        """The links that end at each node, as (where they begin, latency, -bandwidth)."""
+        incoming: list[list[tuple[int, float, float]]] = [[] for _ in self._edges]
+        for one, edges in enumerate(self._edges):
+            for other, latency, width in edges:
+                incoming[other].append((one, latency, width))
+        return incoming
+
+    def _reach(self, begin: int) -> _Reach:
+        if begin not in self._known:
+            self._known[begin] = self._search(begin)
+        return self._known[begin]
+
+    def _search(self, begin: int) -> _Reach:
+        """Dijkstra's algorithm on labels (latency, -bandwidth, links), compared in that order.
+
+        Lengthening two paths by the same edge never changes which of them is better by the first two, which is what the
+        algorithm needs; the third makes every label worse than the one before it, links of no latency included.
+        """
+        unreached = (math.inf, math.inf, 0)
+        best: list[tuple[float, float, int]] = [unreached] * len(self._edges)
+        best[begin] = (0.0, -math.inf, 0)
+        waiting = [(0.0, -math.inf, 0, begin)]
+        while waiting:
+            latency, narrowest, links, at = heapq.heappop(waiting)
+            if best[at] != (latency, narrowest, links):
                 continue
             for other, further, width in self._edges[at]:
-                label = (latency + further, width if width > narrowest else narrowest)
+                label = (latency + further, width if width > narrowest else narrowest, links + 1)
                 if label < best[other]:
                     best[other] = label
                     heapq.heappush(waiting, (*label, other))
-        return [None if label == unreached else Route(label[0], -label[1]) for label in best]
+        return _Reach(
+            array("d", [label[0] for label in best]),
+            array("d", [-label[1] for label in best]),
+            array("q", [label[2] for label in best]),
+        )

@@ -1,0 +1,89 @@
+"""Link load: whether the bytes of a run could have crossed the cables within its time.
+
+The rule: networks here let messages pass one another on a link as if each had it alone, so on a physical graph a run can
+end sooner than its traffic allows. At its end the bytes over every link and direction (an undirected edge is full
+duplex: its bandwidth each way) are held against bandwidth * efficiency * seconds of the run, and where they exceed it,
+the run says so. This sees averages over the whole run: a link that is flooded in bursts and idle in between passes.
+Several best routes of a pair (equal in latency, width and number of links) carry equal parts of its bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from typing import NamedTuple
+
+from sgpsim.clusters.cluster import Cluster
+
+Pair = tuple[int, int]
+SHOWN = 3
+"""Overloaded links that a remark names."""
+ROUNDING = 1e-9
+"""A link may be exactly full: by so much more than its capacity nothing is said."""
+
+
+class Traffic(NamedTuple):
+    """What one seed sent. messages: how many, by (sender, receiver). collectives: how many all-reduces. seconds: when the
+    last node ended."""
+
+    seed: int
+    messages: Mapping[Pair, float]
+    collectives: int
+    seconds: float
+
+
+class Overload(NamedTuple):
+    """A link whose bytes did not fit. seconds: what they need at its capacity, bytes per second; elapsed: what the run
+    took."""
+
+    begin: Hashable
+    end: Hashable
+    bytes: float
+    capacity: float
+    elapsed: float
+    seed: int
+
+    @property
+    def seconds(self) -> float:
+        return self.bytes / self.capacity
+
+    @property
+    def factor(self) -> float:
+        """Seconds needed over seconds of the run; above 1."""
+        return self.seconds / self.elapsed if self.elapsed > 0 else float("inf")
+
+
+def overloads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> list[Overload]:
+    """Every overloaded link of the cluster's graph at its worst seed, the worst first. size: bytes of a message."""
+    worst: dict[tuple[Hashable, Hashable], Overload] = {}
+    for seed, messages, collectives, elapsed in traffic if cluster.graph is not None else ():
+        sent: Counter[Pair] = Counter()
+        for pair, count in messages.items():
+            sent[pair] += count * size  # pyright: ignore[reportArgumentType]
+        if collectives:
+            each = collectives * cluster.collective.share(cluster.nodes) * size
+            for pair in cluster.collective.partners(cluster.nodes):
+                sent[pair] += each  # pyright: ignore[reportArgumentType]
+        for load in cluster.loads(sent):
+            overload = Overload(*load, elapsed, seed)
+            known = worst.get(load[:2])
+            if overload.factor > 1 + ROUNDING and (known is None or overload.factor > known.factor):
+                worst[load[:2]] = overload
+    return sorted(worst.values(), key=lambda overload: (-overload.factor, repr(overload[:2])))
+
+
+def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tuple[str, ...]:
+    """`overloads` as a remark of the run; none where every link could carry its bytes."""
+    found = overloads(cluster, size, traffic)
+    if not found:
+        return ()
+    told = [
+        f"{load.begin!r} -> {load.end!r}: the {load.bytes / 1e9:.4g} GB that crossed it need {load.seconds:.4g} s at"
+        f" {load.capacity / 1e6:.4g} MB/s, {load.factor:.3g} times the {load.elapsed:.4g} s of the run (seed {load.seed})"
+        for load in found[:SHOWN]
+    ]
+    more = f"; and {len(found) - SHOWN} more links" if len(found) > SHOWN else ""
+    return (
+        f"LINKS OVERLOADED, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
+        " here. Take the seconds needed as a lower bound, or send less.",
+    )

@@ -1,0 +1,261 @@
+"""Whether the bytes of a run fit through the links: against shortest paths by hand, and alike on both clocks."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from test_clusters import cablings
+
+from sgpsim.algorithms.adpsgd import ADPSGD
+from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
+from sgpsim.algorithms.overlap_sgp import OverlapSGP
+from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends import fleet_clock, simulated, vectorized
+from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.vectorized import Vectorized
+from sgpsim.budget import Budget, Seconds, Steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubling, Ring
+from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.hockney import Hockney
+from sgpsim.clusters.link_load import Overload, Traffic, load_check, overloads
+from sgpsim.clusters.routes import Routes
+from sgpsim.experiment import Experiment
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.run import Run
+from sgpsim.schedules.bipartite_exponential import BipartiteExponential
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.schedules.random_peer import RandomPeer
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.summary import about, shown_remarks
+from sgpsim.toml_files import read
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SIZE = 102.2e6
+UPLINK = 125e6
+LONG = Steps(200)
+
+
+def two_racks(machines: int = 8, uplink: float = UPLINK) -> nx.Graph:
+    """Half of the machines below each of two switches, ten times as fast as the link that joins these."""
+    graph = nx.Graph()
+    for node in range(machines):
+        graph.add_edge(node, "rack A" if node < machines // 2 else "rack B", latency=1e-5, bandwidth=1.25e9)
+    graph.add_edge("rack A", "rack B", latency=5e-5, bandwidth=uplink)
+    return graph
+
+
+def job(
+    algorithm: Algorithm, schedule: Schedule, budget: Budget = LONG, seeds: tuple[int, ...] = (0,)
+) -> Experiment:
+    return Experiment(algorithm, Quadratic(schedule.size, 2), schedule, budget, seeds, message_bytes=SIZE)
+
+
+def machines(graph: nx.Graph | None, seconds: float = 0.1, collective: Collective | None = None) -> Cluster:
+    nodes = 8 if graph is None else sum(isinstance(node, int) for node in graph)
+    return Cluster(nodes, ConstantTime(seconds), Hockney(), collective or Ring(), graph=graph)
+
+
+def over_links(graph: nx.Graph, pairs: Counter[tuple[int, int]]) -> Counter[tuple[Any, Any]]:
+    """Messages per directed link along networkx's shortest paths."""
+    crossed: Counter[tuple[Any, Any]] = Counter()
+    for (sender, receiver), count in pairs.items():
+        for hop in itertools.pairwise(nx.shortest_path(graph, sender, receiver, weight="latency")):
+            crossed[hop] += count
+    return crossed
+
+
+def factors(monkeypatch: pytest.MonkeyPatch, backend: Any, experiment: Experiment) -> tuple[Run, list[Overload]]:
+    """A run, and what its load check found."""
+    found: list[Overload] = []
+
+    def spy(cluster: Cluster, size: float, traffic: Any) -> tuple[str, ...]:
+        held = list(traffic)
+        found.extend(overloads(cluster, size, held))
+        return load_check(cluster, size, held)
+
+    for module in (simulated, vectorized):
+        monkeypatch.setattr(module, "load_check", spy)
+    return backend.run(experiment), found
+
+
+def test_two_racks_need_380_seconds_for_what_runs_in_170(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule, graph = OnePeerExponential(8), two_racks()
+    sent = Counter(
+        (sender, receiver)
+        for step in range(200)
+        for sender, pushes in enumerate(schedule.round(step).pushes)
+        for receiver, _ in pushes
+    )
+    crossed = over_links(graph, sent)["rack A", "rack B"]
+    remarks: list[tuple[str, ...]] = []
+    for backend in (Simulated(machines(graph)), Vectorized(machines(graph))):
+        run, found = factors(monkeypatch, backend, job(SGP(), schedule))
+        assert run.final.clocks.max() == pytest.approx(170, abs=0.5)
+        assert crossed * SIZE / UPLINK == pytest.approx(380, abs=0.5)
+        assert {load[:2] for load in found} == {("rack A", "rack B"), ("rack B", "rack A")}
+        for load in found:
+            assert load.factor == pytest.approx(crossed * SIZE / UPLINK / run.final.clocks.max(), rel=1e-12)
+        assert "LINKS OVERLOADED" in run.remarks[0] and "2.23 times the 170.2 s" in run.remarks[0]
+        assert run.outcome == "finished" and run.remarks[0] in about(run)["value"].to_list()
+        remarks.append(run.remarks)
+    assert remarks[0] == remarks[1]
+
+
+def test_the_example_pushes_32_seconds_through_its_uplink_in_20(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_file = read(EXAMPLES / "own_graph.toml")
+    chosen, _ = read_file.backend()
+    for backend in (chosen, Simulated(chosen.cluster)):  # pyright: ignore[reportAttributeAccessIssue]
+        _, (load,) = factors(monkeypatch, backend, read_file.experiment)
+        assert load.seconds == pytest.approx(32.0) and load.elapsed == pytest.approx(20.4, abs=0.05)
+        assert load.factor == pytest.approx(32.0 / load.elapsed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=cablings())
+def test_loads_are_those_of_all_best_paths_in_equal_parts(graph: nx.Graph) -> None:
+    routes = Routes(graph, latency=0.5, bandwidth=4.0)
+
+    def cost(path: list[int]) -> tuple[float, float]:
+        edges = [graph.edges[hop] for hop in itertools.pairwise(path)]
+        latency = sum(edge.get("latency", 0.5) for edge in edges)
+        return latency, -min((edge.get("bandwidth", 4.0) for edge in edges), default=float("inf"))
+
+    expected: Counter[tuple[int, int]] = Counter()
+    sent: dict[tuple[int, int], float] = {}
+    for sender in graph:
+        ways = {node: list(nx.all_simple_paths(graph, sender, node)) for node in graph if node != sender}
+        best = {node: min(map(cost, paths)) for node, paths in ways.items() if paths}
+        for receiver in best:
+            good = [
+                path
+                for path in ways[receiver]
+                if all(cost(path[: length + 1]) == best[path[length]] for length in range(1, len(path)))
+            ]
+            good = [path for path in good if len(path) == min(map(len, good))]
+            sent[sender, receiver] = float(1 + sender + 10 * receiver)
+            for path in good:
+                for hop in itertools.pairwise(path):
+                    expected[hop] += sent[sender, receiver] / len(good)  # pyright: ignore[reportArgumentType]
+    assert routes.loads(sent) == pytest.approx(expected)
+    for hop in expected:
+        assert routes.width(*hop) == graph.edges[hop].get("bandwidth", 4.0)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (3, 1, 4)])
+@pytest.mark.parametrize(
+    ("algorithm", "schedule", "budget"),
+    [
+        (SGP(), RandomPeer(8), Steps(30)),
+        (SGP(), RandomPeer(8), Seconds(20.0)),
+        (OverlapSGP(delay=2), OnePeerExponential(8), Steps(31)),
+        (SGP(), OnePeerExponential(8), Steps(0)),
+        (AllReduceSGD(), OnePeerExponential(8), Steps(20)),
+        (SGP(), OnePeerExponential(2), Steps(20)),
+        (SGP(), OnePeerExponential(7), Steps(20)),
+        (SGP(), OnePeerExponential(1), Steps(5)),
+    ],
+    ids=["random", "seconds", "overlap", "none", "all-reduce", "two", "seven", "one"],
+)
+def test_both_clocks_say_the_same(
+    algorithm: Algorithm, schedule: Schedule, budget: Budget, seeds: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_clock, "KEPT_PLANS", 3)
+    cluster = replace(machines(two_racks(schedule.size)), compute=ExponentialTime(0.1))
+    experiment = job(algorithm, schedule, budget, seeds)
+    run, found = factors(monkeypatch, Simulated(cluster), experiment)
+    fleet, again = factors(monkeypatch, Vectorized(cluster), experiment)
+    assert found == again and run.remarks == fleet.remarks
+    assert len({load.seed for load in found} - set(seeds)) == 0
+    if schedule.size == 8 and algorithm.uses_schedule and budget != Steps(0):
+        assert len(run.remarks) == 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "schedule"),
+    [(SGP(), RandomPeer(8)), (OverlapSGP(mixing="arrival"), OnePeerExponential(8)), (ADPSGD(), BipartiteExponential(8))],
+)
+def test_what_is_counted_is_what_the_trace_shows(
+    algorithm: Algorithm, schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = two_racks(uplink=1e6)
+    run, found = factors(monkeypatch, Simulated(machines(graph)), job(algorithm, schedule, Steps(20)))
+    assert run.trace is not None and found
+    crossed = over_links(graph, Counter(run.trace.messages.select("sender", "receiver").iter_rows()))  # pyright: ignore[reportArgumentType]
+    for load in found:
+        assert load.bytes == pytest.approx(crossed[load.begin, load.end] * SIZE)
+
+
+def test_a_collective_sends_what_its_closed_form_says() -> None:
+    for nodes, form, total in (
+        (8, Ring(), 14.0),
+        (7, Ring(), 12.0),
+        (1, Ring(), 0.0),
+        (8, RecursiveDoubling(), 24.0),
+        (7, PipelinedTree(5), 12.0),
+        (1, PipelinedTree(), 0.0),
+    ):
+        assert form.share(nodes) * len(list(form.partners(nodes))) == pytest.approx(total)
+
+
+@pytest.mark.parametrize(("form", "across"), [(RecursiveDoubling(), 4.0), (PipelinedTree(4), 4.0), (Ring(), 1.75)], ids=repr)
+def test_an_all_reduce_is_no_faster_than_its_traffic(form: Collective, across: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed form that lets the messages of a step cross the uplink side by side is told so; a ring crosses it once."""
+    cluster = machines(two_racks(), 0.1, form)
+    for backend in (Simulated(cluster), Vectorized(cluster)):
+        run, found = factors(monkeypatch, backend, job(AllReduceSGD(), OnePeerExponential(8), Steps(20)))
+        step = run.final.clocks.max() / 20
+        needed = across * SIZE / UPLINK
+        assert step == pytest.approx(0.1 + cluster.collective_seconds(SIZE))
+        assert bool(found) == (needed > step) == (form != Ring())
+        for load in found:
+            assert load.factor == pytest.approx(needed / step)
+
+
+def test_nothing_is_said_where_all_fits_or_where_there_are_no_links() -> None:
+    for graph in (two_racks(uplink=1.25e10), None):
+        for backend in (Simulated(machines(graph)), Vectorized(machines(graph))):
+            assert backend.run(job(SGP(), OnePeerExponential(8))).remarks == ()
+    assert Vectorized().run(job(SGP(), OnePeerExponential(8))).remarks == ()
+
+
+def test_a_link_is_full_duplex_and_may_be_exactly_full() -> None:
+    cables = nx.Graph([(0, 1, {"bandwidth": 100.0})])
+    cluster = Cluster(2, network=Hockney(efficiency=0.5), graph=cables)
+    both = {(0, 1): 5.0, (1, 0): 5.0}
+    assert overloads(cluster, 10.0, [Traffic(0, both, 0, 1.0)]) == []
+    found = overloads(cluster, 10.0, [Traffic(0, both, 0, 1.0), Traffic(1, {(0, 1): 6.0}, 0, 1.0)])
+    assert [(load.begin, load.end, load.seed, load.factor) for load in found] == [(0, 1, 1, pytest.approx(1.2))]
+    one_way = nx.DiGraph([(0, 1, {"bandwidth": 100.0}), (1, 0, {"bandwidth": 10.0})])
+    found = overloads(Cluster(2, network=Hockney(), graph=one_way), 10.0, [Traffic(0, both, 0, 1.0)])
+    assert [(load.begin, load.end, load.factor) for load in found] == [(1, 0, pytest.approx(5.0))]
+
+
+def test_a_flood_that_the_average_hides_is_not_seen() -> None:
+    """What the check cannot see, as it says: a burst through the uplink after each of many idle seconds."""
+    run = Vectorized(machines(two_racks(), seconds=60.0)).run(job(SGP(), OnePeerExponential(8), Steps(10)))
+    assert run.remarks == ()
+
+
+def test_many_overloaded_links_are_named_worst_first_and_counted() -> None:
+    graph = nx.Graph([(node, "switch", {"bandwidth": 1.0 + node}) for node in range(6)])
+    cluster = Cluster(6, network=Hockney(), graph=graph)
+    sent = {(node, (node + 1) % 6): 1.0 for node in range(6)}
+    (remark,) = load_check(cluster, 100.0, [Traffic(0, sent, 0, 1.0)])
+    assert remark.index("'switch' -> 0") < remark.index("0 -> 'switch'") < remark.index("'switch' -> 1")
+    assert "2 -> 'switch'" not in remark and "and 9 more links" in remark
+
+
+def test_the_last_remark_is_shown_however_many_there_are() -> None:
+    run = Vectorized().run(job(SGP(), OnePeerExponential(8), Steps(1)))
+    run = replace(run, remarks=(*(f"leak {number}" for number in range(20)), "LINKS OVERLOADED"))
+    assert shown_remarks(run) == ("leak 0", "leak 1", "leak 2", "leak 3", "(and 16 more remarks)", "LINKS OVERLOADED")
