@@ -7,9 +7,7 @@ rule and the cure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +15,18 @@ from numpy.typing import NDArray
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.budget import Budget, Steps, most_steps
 from sgpsim.descents.descent import Descent
-from sgpsim.errors import SpecificationError, require_count, require_positive
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.unresolved import Unresolved
+from sgpsim.ranges import OWN, Count, Quantity, Seed, Several
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import require_valid
+from sgpsim.specification import specification
+
+SEEDS = "Give seeds=({},), in a file seeds = [{}], for the one seed {}; seeds=range({}) for the {} seeds from 0 on."
 
 
-@dataclass(frozen=True)
+@specification
 class Experiment:
     """algorithm: the method. objective: the functions f_i. schedule: who pushes to whom. budget: how long. seeds: one
     independent run each.
@@ -38,43 +40,23 @@ class Experiment:
     objective: Objective
     schedule: Schedule
     budget: Budget = Steps(100)
-    seeds: tuple[int, ...] = (0,)
-    start: float | tuple[float, ...] | tuple[tuple[float, ...], ...] | None = None
-    message_bytes: float | None = None
-    measure_every: int = 1
+    seeds: Annotated[tuple[Seed, ...], Several(SEEDS)] = (0,)
+    start: Annotated[float | tuple[float, ...] | tuple[tuple[float, ...], ...] | None, OWN] = None
+    message_bytes: Quantity | None = None
+    measure_every: Count = 1
     dtype: Literal["float64", "float32"] = "float64"
 
     def __post_init__(self) -> None:
-        for name, kind, wanted in (
-            ("algorithm", Algorithm, "an algorithm. Give one such as SGP()."),
-            ("objective", Objective, "an objective. Give one such as Quadratic(nodes=8)."),
-            ("schedule", Schedule, "a schedule. Give one such as OnePeerExponential(8)."),
-            ("budget", Budget, "a budget. Give one such as Steps(100)."),
-        ):
-            if not isinstance(getattr(self, name), kind):
-                raise SpecificationError(f"Experiment({name}) is {getattr(self, name)!r}; it must be {wanted}")
         if self.schedule.size != self.objective.nodes:
             raise SpecificationError(
                 f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of"
                 f" {self.objective.nodes} nodes; both must be equal."
                 f" Give size={self.objective.nodes}, or an objective of {self.schedule.size} nodes."
             )
-        if isinstance(self.seeds, int):
-            object.__setattr__(self, "seeds", (self.seeds,))
-        object.__setattr__(self, "seeds", tuple(self.seeds) if isinstance(self.seeds, Iterable) else ())
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise SpecificationError(
-                f"Experiment(seeds) is {self.seeds!r}; seeds must be at least one, all different. Give such as (0, 1,"
-                " 2)."
-            )
-        for seed in self.seeds:
-            require_count("Experiment(seeds): each seed", seed, least=0)
-        require_count("Experiment(measure_every)", self.measure_every)
-        if self.message_bytes is not None:
-            require_positive("Experiment(message_bytes)", self.message_bytes)
-        if self.dtype not in ("float64", "float32"):
-            raise SpecificationError(
-                f"Experiment(dtype) is {self.dtype!r}; it must be 'float64' or 'float32'. Give one of these."
+                f"Experiment(seeds) is {shown(self.seeds)}; seeds must be at least one, all different. Give such as"
+                " (0, 1, 2)."
             )
         descent = getattr(self.algorithm, "descent", None)
         if isinstance(descent, Descent):
@@ -82,8 +64,7 @@ class Experiment:
         if self.algorithm.uses_schedule:
             require_valid(self.schedule, type(self.algorithm).__name__, self.algorithm.needs_own_shares)
             self.algorithm.check(self.schedule)
-        if self.start is not None and not isinstance(self.start, int | float):
-            object.__setattr__(self, "start", _as_tuples(self.start))
+        object.__setattr__(self, "start", _settled_start(self.start))
         if not isinstance(self.objective, Unresolved):  # which is described, and never run
             self.starts()
 
@@ -95,7 +76,7 @@ class Experiment:
     def message_size(self) -> float:
         """Bytes of one message on the network."""
         if self.message_bytes is not None:
-            return float(self.message_bytes)
+            return self.message_bytes
         return float(self.objective.dimension * np.dtype(self.dtype).itemsize + 8)
 
     def starts(self) -> NDArray[np.float64]:
@@ -117,17 +98,28 @@ class Experiment:
         return np.array(np.broadcast_to(given, shape))
 
 
-def _as_tuples(
-    start: Sequence[float] | Sequence[Sequence[float]] | NDArray[np.float64],
-) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
-    """Arrays and lists as nested tuples, so that experiments compare and hash by value."""
+def _settled_start(start: Any) -> Any:
+    """A start as None, one float, or nested tuples of floats, so that experiments compare and hash by value."""
+    if start is None:
+        return None
     try:
-        listed = np.asarray(start, dtype=np.float64)
-    except (TypeError, ValueError):
+        given = np.asarray(start)
+        sound = given.dtype.kind in "iuf" and given.ndim <= 2 and not _holds_truth(start)
+    except Exception:  # rows of unequal length, foreign classes
+        sound = False
+    if not sound:
         raise SpecificationError(
-            f"Experiment(start) is {start!r}; it must hold numbers, in rows of equal length. Give a number, a point, or"
-            " a point per node."
-        ) from None
-    if listed.ndim == 2:
-        return tuple(tuple(row) for row in listed.tolist())
-    return tuple(listed.reshape(-1).tolist())
+            f"Experiment(start) is {shown(start)}; it must hold numbers that float64 holds, in rows of equal length."
+            " Give a number, a point, or a point per node."
+        )
+    listed = np.asarray(start, dtype=np.float64).tolist()
+    if isinstance(listed, float):
+        return listed
+    return tuple(tuple(row) if isinstance(row, list) else row for row in listed)
+
+
+def _holds_truth(start: Any) -> bool:
+    """Whether true or false stand among numbers, which numpy would take for 1 and 0."""
+    if isinstance(start, list | tuple):
+        return any(_holds_truth(entry) for entry in start)
+    return isinstance(start, bool | np.bool_)

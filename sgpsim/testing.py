@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -36,18 +35,20 @@ from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Network, Wire
 from sgpsim.clusters.stragglers import PersistentSlow
-from sgpsim.errors import SpecificationError, require_count
+from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array
 from sgpsim.objectives.laws import check_objective as check_objective
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.ranges import Count, Nodes
 from sgpsim.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.laws import check_schedule as check_schedule
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification import specification
 
 NODES, STEPS = 4, 12
 MESSAGE = 1e6
@@ -68,15 +69,12 @@ def even(nodes: int) -> Cluster:
     return Cluster(nodes, ConstantTime(1.0), Hockney())
 
 
-@dataclass(frozen=True)
+@specification
 class Still(Objective):
     """f_i = 0: every gradient is zero, so nothing may move. Its loss says how far a point is from 1: |x - 1|^2."""
 
-    nodes: int
-    dimension: int = 3
-
-    def __post_init__(self) -> None:
-        require_count("Still(nodes)", self.nodes)
+    nodes: Nodes
+    dimension: Count = 3
 
     def draws(self, node: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         while True:

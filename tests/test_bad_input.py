@@ -49,7 +49,7 @@ def wrong(value: Any) -> Any:
     return value
 
 
-CURE = r"\b(Give|Replace|Use|Add|Correct|Divide|Put|Make|Name|Take|Exchange|Reshape|Convert|Build|Renumber|Raise|Lower|Run)\b"
+CURE = r"\b(Give|Replace|Use|Add|Correct|Divide|Put|Make|Name|Take|Exchange|Reshape|Convert|Build|Renumber|Raise|Lower|Run|did you mean)\b"
 
 
 def built(schedule: Schedule | None = None, method: Any = None, **more: Any) -> Experiment:
@@ -223,7 +223,7 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
     yield "mixing", lambda: OverlapSGP(mixing=wrong("late")), "'late'", "must be"
     yield "steps below 0", lambda: Steps(-1), "-1", "at least 0"
     yield "no gradients", lambda: Gradients(0), "is 0", "at least 1"
-    yield "events without machines", lambda: Simulated(wrong(None)), "is None", "events need machines"
+    yield "events without machines", lambda: Simulated(wrong(None)), "is None", "must be a Cluster"
     yield "no seconds", lambda: Seconds(0.0), "0.0", "above 0"
     yield "endless", lambda: Seconds(math.inf), "inf", "finite"
     yield "no steps to the target", lambda: TargetLoss(0.5, 0), "is 0", "at least 1"
@@ -233,7 +233,13 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
         ("seeds", (1, 1), "all different"),
         ("seeds", (-1,), "at least 0"),
         ("seeds", (0.5,), "whole number"),
-        ("seeds", None, "at least one"),
+        ("seeds", None, "must be a list"),
+        ("seeds", 5, "for the one seed 5; seeds=range(5) for the 5 seeds"),
+        ("seeds", "5", "must be a list"),
+        ("seeds", (2**63,), "at most 9223372036854775807"),
+        ("start", True, "must hold numbers"),
+        ("start", (1.0, True, 1.0), "must hold numbers"),
+        ("start", 10**400, "that float64 holds"),
         ("start", math.nan, "not finite"),
         ("start", (1.0, 2.0), "a point (3,)"),
         ("start", ((1.0, 2.0), (3.0,)), "rows of equal length"),
@@ -242,7 +248,7 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
         ("message_bytes", math.inf, "finite"),
         ("measure_every", 0, "at least 1"),
         ("dtype", "float16", "must be 'float64' or 'float32'"),
-        ("budget", 100, "must be a budget"),
+        ("budget", 100, "must be one of Steps, Gradients, Seconds, TargetLoss"),
     ):
         yield f"{field} {bad!r}", lambda name=field, value=bad: built(**wrong({name: value})), field, rule
     yield (
@@ -251,9 +257,9 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
         "not finite in float32",
         "a run must start",
     )
-    yield "a class for a method", lambda: built(method=SGP), "SGP", "must be an algorithm"
-    yield "a name for a schedule", lambda: Experiment(SGP(), quadratic, wrong("ring")), "'ring'", "must be a schedule"
-    yield "no objective", lambda: Experiment(SGP(), wrong(None), DirectedRing(4)), "None", "must be an objective"
+    yield "a class for a method", lambda: built(method=SGP), "SGP", "must be an Algorithm"
+    yield "a name for a schedule", lambda: Experiment(SGP(), quadratic, wrong("ring")), "'ring'", "is unknown; did you mean 'DirectedRing'?"
+    yield "no objective", lambda: Experiment(SGP(), wrong(None), DirectedRing(4)), "None", "must be an Objective"
     yield (
         "Hessian not definite",
         lambda: QuadraticArrays(-np.eye(2), np.zeros((3, 2))),
@@ -267,7 +273,7 @@ def cases() -> Iterator[tuple[str, Callable[[], object], str, str]]:
         "no time passes",
     )
     yield "no GPU here", lambda: Vectorized(device="cuda:99").run(built()), "cuda:99", "torch sees"
-    yield "no such device", lambda: Vectorized(device="gpu").run(built()), "'gpu'", "no such device"
+    yield "no such device", lambda: Vectorized(device="gpu").run(built()), "'gpu'", "it must be 'cpu' or 'cuda'"
     yield (
         "trajectory without steps",
         lambda: Simulated(Cluster(4), keep_trajectory=True).run(built(UndirectedRing(4), ADPSGD())),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
@@ -36,16 +36,6 @@ class Backend(ABC):
     @abstractmethod
     def check(self, experiment: Experiment) -> None:
         """Raise SpecificationError where this backend cannot run `experiment`."""
-
-
-def require_machines(backend: str, cluster: Cluster | None, monitor: MonitorPolicy) -> None:
-    """Raise unless `cluster` is one (or None) and `monitor` a policy; `backend` names the field's owner."""
-    if cluster is not None and not isinstance(cluster, Cluster):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(f"{backend}(cluster) is {cluster!r}; it must be a Cluster. Give one such as Cluster(8).")
-    if monitor not in get_args(MonitorPolicy):
-        raise SpecificationError(
-            f"{backend}(monitor) is {monitor!r}; it must be 'raise', 'record' or 'off'. Give one of these."
-        )
 
 
 def require_fit(cluster: Cluster, experiment: Experiment) -> None:

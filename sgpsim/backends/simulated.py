@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ import networkx as nx
 import numpy as np
 import simpy
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit, require_machines
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
@@ -31,7 +31,9 @@ from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Measurements
+from sgpsim.ranges import Whole
 from sgpsim.run import Final, Outcome, Run, Trajectory, not_begun, provenance
+from sgpsim.specification import specification
 from sgpsim.streams import scalars
 from sgpsim.trace import Trace, TraceBuilder, joined
 
@@ -39,7 +41,7 @@ KEPT_SENDERS = 1 << 18
 """Senders' messages of compiled rounds kept ready: bounds them to some 100 MB where a schedule never repeats."""
 
 
-@dataclass(frozen=True)
+@specification
 class Simulated(Backend):
     """cluster: the machines. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed).
     keep_trajectory: keep all cuts.
@@ -52,13 +54,8 @@ class Simulated(Backend):
     monitor: MonitorPolicy = "raise"
     trace: bool = True
     keep_trajectory: bool = False
-    drop: tuple[int, int, int] | None = None
+    drop: tuple[Whole, Whole, Whole] | None = None
     look_ahead: bool = True
-
-    def __post_init__(self) -> None:
-        if self.cluster is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise SpecificationError("Simulated(cluster) is None; events need machines. Give a Cluster, or use Vectorized().")
-        require_machines("Simulated", self.cluster, self.monitor)
 
     def check(self, experiment: Experiment) -> None:
         require_fit(self.cluster, experiment)

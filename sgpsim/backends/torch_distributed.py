@@ -8,11 +8,10 @@ the run within the time-out, and is named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Annotated, Literal
 
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
 from sgpsim.backends.gathering import gathered
@@ -21,12 +20,17 @@ from sgpsim.backends.one_rank import run_seed
 from sgpsim.backends.post import PeerLost
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, SpecificationError, require_positive
+from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.ranges import Range, Whole
 from sgpsim.run import Run
+from sgpsim.specification import specification
+
+Patience = Annotated[float, Range("a finite number above 0", "30.0", 1e-3, 1e9)]
+"""Seconds of a time-out, as far as clocks count them."""
 
 
-@dataclass(frozen=True)
+@specification
 class TorchDistributed(Backend):
     """timeout: seconds after which a process that shows no sign of life (its heart beats on a thread of its own) is
     dead, and after which nodes that all wait are held to wait for each other; a gradient may take longer, a message
@@ -39,22 +43,16 @@ class TorchDistributed(Backend):
     numerics need; `message_bytes` of the experiment counts in `bytes_sent` but does not pad them.
     """
 
-    timeout: float = 30.0
+    timeout: Patience = 30.0
     compute: Literal["real", "sleep"] = "real"
     cluster: Cluster | None = None
     monitor: MonitorPolicy = "raise"
     trace: bool = True
     keep_trajectory: bool = False
-    drop: tuple[int, int, int] | None = None
-    hung_after: float = 600.0
+    drop: tuple[Whole, Whole, Whole] | None = None
+    hung_after: Patience = 600.0
 
     def __post_init__(self) -> None:
-        require_positive("TorchDistributed(timeout)", self.timeout)
-        require_positive("TorchDistributed(hung_after)", self.hung_after)
-        if self.compute not in ("real", "sleep"):
-            raise SpecificationError(
-                f"TorchDistributed(compute) is {self.compute!r}; it must be 'real' or 'sleep'. Give one of these."
-            )
         if self.compute == "sleep" and self.cluster is None:
             raise SpecificationError(
                 "TorchDistributed(compute='sleep', cluster=None); the cluster says how long gradients take. Give a"

@@ -8,22 +8,24 @@ depend on timing, or whose nodes do not run in step, need an event clock and are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 
 import numpy as np
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit, require_machines
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, load_check
-from sgpsim.errors import MassLeak, SpecificationError, require_count
+from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
+from sgpsim.ranges import Count
 from sgpsim.run import Outcome, Run, not_begun, provenance
+from sgpsim.specification import specification
 
 
-@dataclass(frozen=True)
+@specification
 class Vectorized(Backend):
     """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every`
     rounds. trace: keep spans and messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy,
@@ -31,14 +33,17 @@ class Vectorized(Backend):
 
     cluster: Cluster | None = None
     monitor: MonitorPolicy = "raise"
-    check_every: int = 10
+    check_every: Count = 10
     trace: bool = False
     keep_trajectory: bool = False
     device: str | None = None
 
     def __post_init__(self) -> None:
-        require_machines("Vectorized", self.cluster, self.monitor)
-        require_count("Vectorized(check_every)", self.check_every)
+        if self.device is not None and not re.fullmatch(r"(cpu|cuda)(:\d{1,4})?", self.device):
+            raise SpecificationError(
+                f"Vectorized(device) is {shown(self.device)}; it must be 'cpu' or 'cuda', the latter with a number"
+                " where there are several. Give one of these, such as 'cuda:1', or None for numpy."
+            )
 
     def check(self, experiment: Experiment) -> None:
         method = experiment.algorithm
