@@ -7,16 +7,25 @@ place said. Exit codes: see DESCRIPTION, which is what `sgpsim --help` shows.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sgpsim import commands
 from sgpsim.errors import Deadlock, MassLeak, NodeFailure, NotSaved, SpecificationError
 from sgpsim.interruption import code_of, interruptible, name_of
 
-CODES: dict[type[Exception], int] = {SpecificationError: 2, MassLeak: 3, NodeFailure: 4, NotSaved: 6, Deadlock: 1}
+NOT_WRITTEN = 6
+CODES: dict[type[Exception], int] = {
+    SpecificationError: 2,
+    MassLeak: 3,
+    NodeFailure: 4,
+    NotSaved: NOT_WRITTEN,
+    Deadlock: 1,
+}
 
 
 def known_commands() -> dict[str, Callable[..., int]]:
@@ -27,9 +36,32 @@ def known_commands() -> dict[str, Callable[..., int]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that `arguments` (the command line's by default) name, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
     with interruptible():
-        code = _code_of(arguments)
+        code = _written(_code_of, arguments)
     sys.exit(code)
+
+
+def _written(run: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None) -> int:
+    """The code of `run`, or that of an output that nobody takes: a reader that has gone, a full device."""
+    try:
+        try:
+            code = run(arguments)
+        except SystemExit as done:  # of the parser, which has said what there is to say
+            code = done.code if isinstance(done.code, int) else 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        where = f" {str(error.filename)!r}" if error.filename else " the output"
+        _complain(f"{where.strip()} cannot be read or written ({error.strerror or error}). Make room, or give another place.")
+        code = NOT_WRITTEN
+    with suppress(OSError, ValueError):  # what is still in the buffer would fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _code_of(arguments: Sequence[str] | None) -> int:
@@ -37,13 +69,11 @@ def _code_of(arguments: Sequence[str] | None) -> int:
     try:
         import tyro
 
-        code = tyro.extras.subcommand_cli_from_dict(
+        return tyro.extras.subcommand_cli_from_dict(
             known_commands(), prog="sgpsim", description=DESCRIPTION, args=arguments
         )
-        sys.stdout.flush()
-        return code
     except tuple(CODES) as error:
-        print(f"sgpsim: {error}", file=sys.stderr)
+        _complain(str(error))
         folder = getattr(error, "folder", None)
         if folder is not None and not isinstance(error, NotSaved):
             print(f"saved in {folder}")
@@ -51,17 +81,20 @@ def _code_of(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt as stop:
         folder = getattr(stop, "folder", None)
         kept = "no run was begun, and nothing is kept" if folder is None else f"what was measured lies in {folder}"
-        print(f"sgpsim: interrupted by {name_of(stop)}; {kept}", file=sys.stderr)
+        _complain(f"interrupted by {name_of(stop)}; {kept}")
         return code_of(stop)
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+
+
+def _complain(sentence: str) -> None:
+    """One sentence on stderr, if anybody takes it."""
+    with suppress(OSError):
+        print(f"sgpsim: {sentence}", file=sys.stderr, flush=True)
 
 
 DESCRIPTION = """Simulate Stochastic Gradient Push and its relatives on a heterogeneous cluster, with real numerics.
 
 Exit codes: 0 done; 2 bad input; 3 mass was lost, 5 the numbers diverged (the run is saved); 4 a process died or hung;
-6 there was no room for a run or an output; 130 interrupted by SIGINT, 143 by SIGTERM (what was measured is saved); 1 anything else."""
+6 something could not be written; 130 interrupted by SIGINT, 143 by SIGTERM (what was measured is saved); 1 anything else."""
 
 if __name__ == "__main__":
     main()

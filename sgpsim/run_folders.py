@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -95,7 +96,7 @@ def read_run(folder: Path, trust: bool = False) -> Run:
     """The run in `folder`. trust: import the functions that its experiment names; otherwise they stay names, and an
     objective that holds one is described and cannot be run. Raises SpecificationError that names the file where one is
     missing, damaged, or of another format."""
-    if not (folder / "provenance.json").is_file():
+    if not os.path.isfile(folder / "provenance.json"):  # unlike Path.is_file, false for whatever cannot be a path
         raise SpecificationError(
             f"{str(folder / 'provenance.json')!r} is missing; a run folder has one."
             " Give a folder that `sgpsim run` has written."
@@ -171,7 +172,7 @@ def _files(folder: Path, provenance: Mapping[str, Any]) -> Iterable[str]:
     if not isinstance(files, dict) or not {"experiment.json", "metrics.parquet", "final.npz"} <= set(files):
         raise damaged(folder, "provenance.json", "it does not list the run's files")
     for name, expected in files.items():
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
             raise damaged(folder, name, "it is missing")
         if _attempt(folder, name, partial(digest, folder / name)) != expected:
             raise damaged(folder, name, "its content is not what was written")

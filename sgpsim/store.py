@@ -9,6 +9,7 @@ has no room for is kept in the system's temporary folder, or without its large t
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from sgpsim.backends.backend import Backend, Progress
 from sgpsim.errors import MassLeak, NotSaved, SpecificationError, require_folder_name
 from sgpsim.experiment import Experiment
+from sgpsim.input_files import reason_of
 from sgpsim.keys import key
 from sgpsim.run import Run
 from sgpsim.run_folders import read_run, write_run
@@ -95,14 +97,13 @@ def load_all(paths: Iterable[Path]) -> dict[str, Run]:
         raise SpecificationError(
             "no run folder is given; at least one is needed. Give folders that `sgpsim run` wrote."
         )
+    places = [os.path.realpath(path) for path in given]
     for number, path in enumerate(given):
-        if path.resolve() in [other.resolve() for other in given[:number]]:
+        if places[number] in places[:number]:
             raise SpecificationError(f"the run folder {str(path)!r} is given twice; each must be another. Give it once.")
     runs = {str(path): load(path) for path in given}
-    names = {path.resolve().name for path in given}
-    if len(names) == len(given):
-        runs = {Path(path).resolve().name: run for path, run in runs.items()}
-    return runs
+    names = [os.path.basename(place) for place in places]
+    return dict(zip(names, runs.values(), strict=True)) if len(set(names)) == len(names) else runs
 
 
 def require_folder(folder: Path) -> Path:
@@ -111,9 +112,9 @@ def require_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SpecificationError(
-            f"nothing can be written to {str(folder)!r} ({error.strerror}); results need a place, so nothing was done."
+            f"nothing can be written to {str(folder)!r} ({reason_of(error)}); results need a place, so nothing was done."
             " Give a folder that you may write to, as in --out runs."
         ) from None
 

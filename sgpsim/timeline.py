@@ -6,6 +6,7 @@ below shows when the node's port was busy sending. Only what lies between `start
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import polars as pl
@@ -49,10 +50,10 @@ def draw_timeline(
     spans = trace.spans.filter(pl.col("seed") == chosen)
     last = float(spans["end"].max())  # pyright: ignore[reportArgumentType]
     stop = last if end is None else end
-    if not start < stop:
+    if not (start < min(stop, last) and math.isfinite(stop - start)):
         raise SpecificationError(
-            f"a timeline from {start:g} s to {stop:g} s shows nothing; the end must come later."
-            f" The trace ends at {last:g} s."
+            f"a timeline from {start:g} s to {stop:g} s shows nothing; both must be finite, and it must begin before its"
+            f" end and that of the trace, {last:g} s. Give such as --start 0 --end {last:g}."
         )
     rows = sorted(spans["node"].unique().to_list()) if nodes is None else list(nodes)
     sent = trace.messages.filter(pl.col("seed") == chosen).select(

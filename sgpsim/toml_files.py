@@ -11,10 +11,12 @@ imported.
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, nearest, require_folder_name, shown
 from sgpsim.experiment import Experiment
+from sgpsim.input_files import content_of, reason_of, understood
 from sgpsim.plain_data import from_plain, located
 from sgpsim.schedules.schedule import Schedule
 
@@ -83,13 +86,14 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     file = Path(path)
     source = file.name
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
+        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise SpecificationError(f"{source}: this is not text in UTF-8 ({error}). Save it so.") from None
+    except (OSError, ValueError) as error:
         raise SpecificationError(
-            f"{file} cannot be read ({error.strerror}). Give the path of a TOML file; examples/ has some."
+            f"{str(file)!r} cannot be read ({reason_of(error)}). Give the path of a TOML file; examples/ has some."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecificationError(f"{source}: this is not TOML: {error}. Correct that line.") from None
+    found = _parsed(text, source)
     for override in overrides:
         _override(found, override)
     for name in found:
@@ -174,14 +178,9 @@ def _graph(file: Path, where: str) -> nx.Graph:
         raise SpecificationError(
             f"{where}: {str(file)!r} must end in {' or '.join(readers)}. Write it with networkx.write_graphml."
         )
-    try:
-        graph = readers[file.suffix](file)
-    except OSError as error:
-        raise SpecificationError(
-            f"{where}: {str(file)!r} cannot be read ({error.strerror}). Give a path from the TOML file's folder."
-        ) from None
-    except Exception as error:  # each format's parser has errors of its own
-        raise SpecificationError(f"{where}: {str(file)!r} is damaged ({error}). Write it anew with networkx.") from None
+    content = content_of(where, file)
+    read = partial(readers[file.suffix], io.BytesIO(content))
+    graph = understood(where, file, file.suffix, "Write it anew with networkx.", read)
     return nx.relabel_nodes(graph, {name: int(name) for name in graph if isinstance(name, str) and name.isdecimal()})
 
 
@@ -191,7 +190,7 @@ def _override(found: dict[str, Any], override: str) -> None:
     names = path.strip().split(".")
     if not equals or not all(names):
         raise SpecificationError(
-            f"override {override!r}: it must be path=value, such as budget.count=50 or algorithm.descent.step_size=0.1."
+            f"override {shown(override)}: it must be path=value, such as budget.count=50 or algorithm.descent.step_size=0.1."
         )
     place: Any = found
     for depth, name in enumerate(names[:-1]):
@@ -203,12 +202,12 @@ def _override(found: dict[str, Any], override: str) -> None:
         elif not isinstance(inside, dict | list):
             where = ".".join(names[: depth + 1])
             raise SpecificationError(
-                f"override {override!r}: {where} is {inside!r}, which has no fields. Set it as a whole."
+                f"override {shown(override)}: {where} is {inside!r}, which has no fields. Set it as a whole."
             )
         place[int(name) if isinstance(place, list) else name] = inside
         place = inside
     _entry(place, names[-1], override)
-    place[int(names[-1]) if isinstance(place, list) else names[-1]] = _value(text.strip())
+    place[int(names[-1]) if isinstance(place, list) else names[-1]] = _value(text.strip(), override)
 
 
 def _entry(place: Any, name: str, override: str) -> Any:
@@ -217,15 +216,31 @@ def _entry(place: Any, name: str, override: str) -> Any:
         return place.get(name)
     if not name.isdecimal() or int(name) >= len(place):
         raise SpecificationError(
-            f"override {override!r}: {name!r} is no entry of a list of {len(place)}. Count from 0."
+            f"override {shown(override)}: {name!r} is no entry of a list of {len(place)}. Count from 0."
         )
     return place[int(name)]
 
 
-def _value(text: str) -> Any:
+def _value(text: str, override: str) -> Any:
+    """The value that `text` says: none, TOML, or where it is no TOML a string."""
     if text.lower() == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        return _parsed(f"value = {text}", f"override {shown(override)}")["value"]
+    except SpecificationError as error:
+        if isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            return text
+        raise
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    """A TOML text as a table. Raises SpecificationError; of one that is no TOML the cause is a TOMLDecodeError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecificationError(f"{source}: this is not TOML: {error}. Correct that line.") from error
+    except RecursionError:
+        reason = "its brackets are nested too deeply. Give fewer levels."
+    except ValueError:  # Python reads no number of thousands of digits
+        reason = "a number has too many digits. Give fewer."
+    raise SpecificationError(f"{source}: {reason}")

@@ -171,12 +171,12 @@ def arrays(**given_arrays: np.ndarray) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda file: file.write_bytes(b"no archive"), "can't be read"),
+        (lambda file: file.write_bytes(b"no archive"), "cannot be read"),
         (arrays(features=np.eye(2)), "no array 'labels'"),
         (arrays(features=np.eye(2), labels=np.zeros(3)), r"\(2, 2\), labels \(3,\)"),
         (arrays(features=np.array([[1.0], [np.inf]]), labels=np.zeros(2)), "row 1"),
         (arrays(features=np.array([["x"]]), labels=np.zeros(1)), "real numbers"),
-        (arrays(features=np.array([[None]]), labels=np.zeros(1)), "can't be read"),
+        (arrays(features=np.array([[None]]), labels=np.zeros(1)), "cannot be read"),
     ],
 )
 def test_broken_npz(tmp_path: Path, write: Callable, words: str) -> None:
@@ -186,7 +186,7 @@ def test_broken_npz(tmp_path: Path, write: Callable, words: str) -> None:
 
 
 def test_missing_and_unknown_files(tmp_path: Path) -> None:
-    with pytest.raises(SpecificationError, match="no such file"):
+    with pytest.raises(SpecificationError, match="No such file"):
         LogisticRegression(2, Table(str(tmp_path / "missing.csv")))
     (tmp_path / "samples.parquet").touch()
     with pytest.raises(SpecificationError, match=r"\.csv or \.npz"):

@@ -7,7 +7,7 @@ a value with its source in the docstring below it.
 from __future__ import annotations
 
 from sgpsim.clusters.calibration import RESNET50_BYTES, fitted_compute_seconds
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import SpecificationError, nearest, shown
 from sgpsim.ranges import Quantity
 from sgpsim.specification import specification
 
@@ -46,6 +46,6 @@ def job(name: str | Job) -> Job:
     if isinstance(name, Job):
         return name
     known = jobs()
-    if name not in known:
-        raise SpecificationError(f"job {name!r} does not exist; {nearest(str(name), known)}")
+    if not isinstance(name, str) or name not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(f"job {shown(name)} does not exist; {nearest(str(name), known)}")
     return known[name]

@@ -12,7 +12,6 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NoReturn, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
 from sgpsim.errors import SpecificationError, nearest
+from sgpsim.input_files import content_of
 from sgpsim.specification import specification
 
 EVERYBODY = -1
@@ -46,13 +46,7 @@ class MeasuredTimes(ComputeTime):
     digest: str = ""
 
     def __post_init__(self) -> None:
-        try:
-            content = Path(self.path).read_bytes()
-        except OSError as reason:
-            raise SpecificationError(
-                f"MeasuredTimes(path) is {str(self.path)!r}, which cannot be read ({reason.strerror});"
-                " it must be a CSV file of seconds. Give the path from the folder in which you run."
-            ) from None
+        content = content_of("MeasuredTimes(path)", self.path)
         found = hashlib.sha256(content).hexdigest()
         if self.digest not in ("", found):
             raise SpecificationError(

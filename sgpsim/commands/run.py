@@ -38,7 +38,7 @@ def main(
     from sgpsim.store import Store
     from sgpsim.toml_files import read
 
-    if file.is_dir():
+    if os.path.isdir(file):
         if overrides or backend:
             raise SpecificationError(
                 f"{str(file)!r} is a run folder, which is run again as it was; overrides and --backend need a TOML file."

@@ -7,13 +7,16 @@ never mid-run.
 from __future__ import annotations
 
 import csv
+import io
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError, nearest
+from sgpsim.input_files import content_of, understood
 from sgpsim.objectives.datasets import Dataset, Samples
 from sgpsim.specification import specification
 
@@ -34,16 +37,15 @@ class Table(Dataset):
     standardized: bool = False
 
     def read(self) -> Samples:
-        file = Path(self.path)
-        if not file.is_file():
-            raise SpecificationError(
-                f"Table(path) is {self.path!r}, and there is no such file. Give the path of a .csv or .npz file."
-            )
-        if file.suffix not in (".csv", ".npz"):
+        suffix = Path(self.path).suffix
+        if suffix not in (".csv", ".npz"):
             raise SpecificationError(
                 f"Table(path) is {self.path!r}; it must end in .csv or .npz. Save the samples as one of these."
             )
-        features, labels, groups = self._read_npz(file) if file.suffix == ".npz" else self._read_csv(file)
+        content = content_of("Table(path)", self.path)
+        read = self._read_npz if suffix == ".npz" else self._read_csv
+        cure = "Save it with numpy.savez." if suffix == ".npz" else "Save it as CSV text in UTF-8."
+        features, labels, groups = understood("Table(path)", self.path, suffix, cure, partial(read, content))
         if self.standardized:
             spread = features.std(axis=0)
             features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
@@ -70,32 +72,31 @@ class Table(Dataset):
         self.load()
         return self.__dict__.get("_label_names")
 
-    def _read_csv(self, file: Path) -> tuple[NDArray[np.float64], list[str | float], list[str | float]]:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            lines = csv.reader(opened)
-            header = [name.strip() for name in next(lines, [])]
-            label = self._column(header, self.label, "label")
-            group = None if self.group is None else self._column(header, self.group, "group")
-            columns = [column for column in range(len(header)) if column not in (label, group)]
-            if not columns:
+    def _read_csv(self, content: bytes) -> tuple[NDArray[np.float64], list[str | float], list[str | float]]:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        header = [name.strip() for name in next(lines, [])]
+        label = self._column(header, self.label, "label")
+        group = None if self.group is None else self._column(header, self.group, "group")
+        columns = [column for column in range(len(header)) if column not in (label, group)]
+        if not columns:
+            raise SpecificationError(
+                f"{self.path!r} has no column besides {', '.join(header)}; samples need features. Add columns of"
+                " numbers."
+            )
+        features: list[list[float]] = []
+        labels: list[str] = []
+        groups: list[str] = []
+        for cells in lines:
+            if not cells:
+                continue
+            if len(cells) != len(header):
                 raise SpecificationError(
-                    f"{self.path!r} has no column besides {', '.join(header)}; samples need features. Add columns of"
-                    " numbers."
+                    f"{self.path!r}, line {lines.line_num}: {len(cells)} cells; the header has {len(header)}."
+                    " Complete the line or remove it."
                 )
-            features: list[list[float]] = []
-            labels: list[str] = []
-            groups: list[str] = []
-            for cells in lines:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise SpecificationError(
-                        f"{self.path!r}, line {lines.line_num}: {len(cells)} cells; the header has {len(header)}."
-                        " Complete the line or remove it."
-                    )
-                features.append([self._number(cells[column], header[column], lines.line_num) for column in columns])
-                labels.append(cells[label].strip())
-                groups.append("" if group is None else cells[group].strip())
+            features.append([self._number(cells[column], header[column], lines.line_num) for column in columns])
+            labels.append(cells[label].strip())
+            groups.append("" if group is None else cells[group].strip())
         if not features:
             raise SpecificationError(
                 f"{self.path!r} has no samples; at least one line must follow the header. Add lines."
@@ -122,24 +123,16 @@ class Table(Dataset):
             )
         return value
 
-    def _read_npz(self, file: Path) -> tuple[NDArray[np.float64], NDArray[np.generic], NDArray[np.generic]]:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                missing = [name for name in ("features", "labels") if name not in archive]
-                if missing:
-                    raise SpecificationError(
-                        f"{self.path!r} has no array {missing[0]!r}; it must hold `features` and `labels`. Save it"
-                        " with numpy.savez(path, features=...,"
-                        " labels=...)."
-                    )
-                features, labels = np.asarray(archive["features"]), np.asarray(archive["labels"])
-                groups = np.asarray(archive["groups"]) if "groups" in archive else np.zeros(len(labels))
-        except SpecificationError:
-            raise
-        except Exception as error:
-            raise SpecificationError(
-                f"{self.path!r} can't be read as .npz ({error}); it must be plain arrays. Save it with numpy.savez."
-            ) from error
+    def _read_npz(self, content: bytes) -> tuple[NDArray[np.float64], NDArray[np.generic], NDArray[np.generic]]:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            missing = [name for name in ("features", "labels") if name not in archive]
+            if missing:
+                raise SpecificationError(
+                    f"{self.path!r} has no array {missing[0]!r}; it must hold `features` and `labels`. Save it"
+                    " with numpy.savez(path, features=..., labels=...)."
+                )
+            features, labels = np.asarray(archive["features"]), np.asarray(archive["labels"])
+            groups = np.asarray(archive["groups"]) if "groups" in archive else np.zeros(len(labels))
         if features.ndim != 2 or labels.shape != (len(features),) or groups.shape != labels.shape or not features.size:
             raise SpecificationError(
                 f"{self.path!r}: features {features.shape}, labels {labels.shape}, groups {groups.shape}; these must"

@@ -11,12 +11,14 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
 from sgpsim.errors import SpecificationError
+from sgpsim.input_files import content_of, understood
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
@@ -44,13 +46,9 @@ class GraphFile(Schedule):
     def __post_init__(self) -> None:
         content = read_content("GraphFile(path)", self.path, READERS, self.sha256)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
-        try:
-            found = READERS[Path(self.path).suffix.lower()](content, self.directed)
-        except Exception as error:  # each format's parser has its own errors, several of them plain Exceptions
-            raise SpecificationError(
-                f"GraphFile(path) is {self.path!r}, which cannot be read as {Path(self.path).suffix} ({error}). Write"
-                " it anew with networkx."
-            ) from error
+        suffix = Path(self.path).suffix.lower()
+        read = partial(READERS[suffix], content, self.directed)
+        found = understood("GraphFile(path)", self.path, suffix, "Write it anew with networkx.", read)
         graphs = frozen_graphs(f"GraphFile({self.path!r})", found)
         object.__setattr__(self, "size", len(graphs[0]))
         object.__setattr__(self, "_shares", graph_shares(graphs, self.rule))
@@ -72,12 +70,7 @@ def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) 
     says (if that is given)."""
     if Path(path).suffix.lower() not in endings:
         raise SpecificationError(f"{what} is {path!r}; its ending must be one of {', '.join(endings)}. Convert the file.")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise SpecificationError(
-            f"{what} is {path!r}, which cannot be read ({error.strerror}). Give the path of a file, absolute or from {Path.cwd()}."
-        ) from error
+    content = content_of(what, path)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         raise SpecificationError(

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 from scipy.sparse import load_npz
 
-from sgpsim.errors import SpecificationError
+from sgpsim.input_files import understood
 from sgpsim.schedules.graph_file import read_content
 from sgpsim.schedules.matrices import Columns, columns, square_matrices
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.specification import specification
+
+MOST_NODES = 10_000_000
+"""Rows of a sparse matrix from which a shape is taken for damage."""
 
 
 @specification
@@ -42,14 +45,9 @@ class MatrixFile(Schedule):
     def __post_init__(self) -> None:
         content = read_content("MatrixFile(path)", self.path, READERS, self.sha256)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
-        try:
-            found = READERS[Path(self.path).suffix.lower()](io.BytesIO(content))
-        except Exception as error:  # numpy, zipfile and zlib each have their own for a damaged file
-            raise SpecificationError(
-                f"MatrixFile(path) is {self.path!r}, which cannot be read ({_first_sentence(error)}). Save plain"
-                " numbers with numpy.save,"
-                " numpy.savez or scipy.sparse.save_npz."
-            ) from error
+        suffix = Path(self.path).suffix.lower()
+        cure = "Save plain numbers with numpy.save, numpy.savez or scipy.sparse.save_npz."
+        found = understood("MatrixFile(path)", self.path, suffix, cure, lambda: READERS[suffix](io.BytesIO(content)))
         matrices = square_matrices(f"MatrixFile({self.path!r})", found)
         object.__setattr__(self, "size", matrices[0].shape[0])
         object.__setattr__(self, "_columns", columns(matrices))
@@ -66,10 +64,6 @@ class MatrixFile(Schedule):
         return self.__dict__["_columns"]
 
 
-def _first_sentence(error: Exception) -> str:
-    return str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
-
-
 def _array(file: io.BytesIO) -> Any:
     return np.load(file, allow_pickle=False)
 
@@ -78,9 +72,19 @@ def _archive(file: io.BytesIO) -> list[Any]:
     with np.load(file, allow_pickle=False) as archive:
         if {"format", "shape", "data"} <= set(archive.files):  # how scipy.sparse.save_npz names the parts of one matrix
             file.seek(0)
-            return [load_npz(file)]
+            return [_checked(load_npz(file))]
         arrays = [archive[name] for name in archive.files]
     return [matrix for array in arrays for matrix in (array if array.ndim == 3 else [array])]
+
+
+def _checked(matrix: Any) -> Any:
+    """A sparse matrix whose indices lie inside it: scipy's kernels take that on trust, and end the process if not."""
+    rows, columns = matrix.shape
+    if rows != columns or rows > MOST_NODES:
+        raise ValueError(f"its shape is {matrix.shape}; it must be square, of at most {MOST_NODES:,} rows")
+    if hasattr(matrix, "check_format"):
+        matrix.check_format(full_check=True)
+    return matrix
 
 
 READERS: dict[str, Callable[[io.BytesIO], Any]] = {".npy": _array, ".npz": _archive}
