@@ -1,4 +1,4 @@
-"""Comparison: how long runs took to reach a loss, as a table and a figure.
+"""Comparison: how long runs took to reach a target, as a table and a figure.
 
 The rule: a seed that never got there counts as never (infinity), not as missing, so a median over seeds is what at
 least half of them needed. Times are those of the run's own clock.
@@ -15,16 +15,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, scaled_label, style
 from sgpsim.run import Run
 
 
-def time_to_target(runs: Mapping[str, Run], loss: float, metric: str = "loss") -> pl.DataFrame:
-    """Per run: seeds, how many of them reached `loss`, median and quartiles of the seconds, medians of steps and bytes
+def goal(target: float, metric: str, above: str = ">=", below: str = "<=") -> str:
+    """The target in words, such as `loss <= 0.5`."""
+    return f"{metric.replace('_', ' ')} {above if from_below(metric) else below} {target:g}"
+
+
+def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss") -> pl.DataFrame:
+    """Per run: seeds, how many of them reached the target, median and quartiles of the seconds, medians of steps and bytes
     (inf: never)."""
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
-        found = _reached(run, loss, metric)
+        found = _reached(run, target, metric)
         low, median, high = (_quantile(found["time"], share) for share in (0.25, 0.5, 0.75))
         rows.append(
             {
@@ -41,14 +47,11 @@ def time_to_target(runs: Mapping[str, Run], loss: float, metric: str = "loss") -
     return pl.DataFrame(rows)
 
 
-def _reached(run: Run, loss: float, metric: str) -> dict[str, NDArray[np.float64]]:
-    """Per seed, the first time, step and bytes at which the metric was at or below `loss`; inf where it never was."""
+def _reached(run: Run, target: float, metric: str) -> dict[str, NDArray[np.float64]]:
+    """Per seed, the first time, step and bytes at which the metric had reached the target; inf where it never had."""
     sent = run.curve("bytes_sent").select("seed", "step", "time", bytes="value").unique(["seed", "step", "time"])
-    rows = run.curve(metric).join(sent, on=["seed", "step", "time"], how="left").filter(pl.col("value") <= loss)
-    first = rows.sort("time").group_by("seed", maintain_order=True).first()
-    seeds = pl.DataFrame({"seed": list(run.experiment.seeds)}, schema={"seed": pl.Int64})
-    every = seeds.join(first, on="seed", how="left", maintain_order="left")
-    return {name: every[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
+    first = run.time_to(target, metric).join(sent, on=["seed", "step", "time"], how="left", maintain_order="left")
+    return {name: first[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
 
 
 def _quantile(values: NDArray[np.float64], share: float) -> float:
@@ -59,16 +62,16 @@ def _quantile(values: NDArray[np.float64], share: float) -> float:
     return float(below if below == above else below + (place % 1.0) * (above - below))
 
 
-def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric: str = "loss") -> None:
+def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metric: str = "loss") -> None:
     """A bar per run: the median, with quartiles as a whisker and every seed as a dot; `never` where fewer than half got
     there."""
-    table = time_to_target(runs, loss, metric)
+    table = time_to_target(runs, target, metric)
     finite = [value for name in ("seconds", "high") for value in table[name] if np.isfinite(value)]
     most = max(finite, default=0.0) or 1.0
     scale, label = scaled_label("time", most)
     for row, (told, run) in enumerate(zip(table.iter_rows(named=True), runs.values(), strict=True)):
         colour = COLOURS[row % len(COLOURS)]
-        times = _reached(run, loss, metric)["time"] / scale
+        times = _reached(run, target, metric)["time"] / scale
         if np.isfinite(told["seconds"]):
             axes.barh(row, told["seconds"] / scale, height=0.6, color=colour, alpha=0.55, linewidth=0)
             high = told["high"] if np.isfinite(told["high"]) else most
@@ -95,13 +98,13 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], loss: float, metric
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlim(0, 1.3 * most / scale)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"{label.replace('time', f'time to {metric} {loss:g}')}")
+    axes.set_xlabel(label.replace("time", f"time to {goal(target, metric, '≥', '≤')}", 1))
 
 
-def target_figure(runs: Mapping[str, Run], loss: float, metric: str = "loss") -> Figure:
+def target_figure(runs: Mapping[str, Run], target: float, metric: str = "loss") -> Figure:
     """`draw_time_to_target` as a figure of column width, wider where labels are long."""
     with style():
         longest = max(map(len, runs), default=0)
         drawn = figure(SINGLE + 0.055 * max(0, longest - 20), 0.8 + 0.28 * max(len(runs), 2))
-        draw_time_to_target(drawn.subplots(), runs, loss, metric)
+        draw_time_to_target(drawn.subplots(), runs, target, metric)
     return drawn

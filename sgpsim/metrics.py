@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError
 from sgpsim.mass import ordered_mean
 from sgpsim.objectives.objective import Objective
 
@@ -38,6 +39,21 @@ METRICS = {
     "bytes_sent": "bytes sent by all nodes so far",
     "staleness": "averagings between a gradient's beginning and its use",
 }
+RISING = frozenset({"accuracy", "bytes_sent"})
+"""Metrics that reach a target from below; all others of `METRICS` reach it from above."""
+
+
+def from_below(metric: str, at_least: bool | None = None) -> bool:
+    """Whether `metric` has reached a target where it is at or above it (else: at or below). at_least: the answer for a
+    metric that is not one of `METRICS`, whose direction nobody knows; SpecificationError where it is missing."""
+    if at_least is None:
+        if metric not in METRICS:
+            raise SpecificationError(
+                f"metric {metric!r} has no known direction; a target is reached from above or from below. Give"
+                " at_least=True or at_least=False."
+            )
+        return metric in RISING
+    return at_least
 
 
 @dataclass

@@ -7,6 +7,7 @@ where.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.metrics import from_below
 from sgpsim.trace import Trace
 
 Outcome = Literal["finished", "diverged", "leaked", "failed", "interrupted"]
@@ -95,17 +97,26 @@ class Run:
         run measured."""
         rows = self.metrics.filter((pl.col("metric") == metric) & (pl.col("node") == -1))
         if rows.is_empty():
-            known = sorted(self.metrics["metric"].unique().to_list())
-            raise SpecificationError(f"the run holds no metric {metric!r}; it must be one of {', '.join(known)}.")
+            fleet = self.metrics.filter(pl.col("node") == -1)
+            known = sorted(fleet["metric"].unique().to_list())
+            whose = " of the whole fleet" if metric in self.metrics["metric"] else ""
+            raise SpecificationError(f"the run holds no metric {metric!r}{whose}; it must be one of {', '.join(known)}.")
         if cut is None:
             cut = "step" if (rows["cut"] == "step").any() else "time"
         return rows.filter(pl.col("cut") == cut).select("seed", "step", "time", "value").sort("seed", "step", "time")
 
-    def time_to(self, loss: float, metric: str = "loss") -> pl.DataFrame:
-        """Per seed, the first time (s) and step at which `metric` was at or below `loss`; null where it never was."""
-        rows = self.curve(metric)
+    def time_to(self, target: float, metric: str = "loss", at_least: bool | None = None) -> pl.DataFrame:
+        """Per seed, the first time (s) and step at which `metric` had reached `target`; null where it never had.
+
+        Loss, gradient norm, consensus and defects reach it at or below, accuracy and bytes at or above; for a metric of
+        another name say which by `at_least`. Raises SpecificationError for a target that is not finite.
+        """
+        if not math.isfinite(target):
+            raise SpecificationError(f"the target is {target!r}; it must be a finite number. Give one such as 0.5.")
+        rows = self.curve(metric).filter(pl.col("value").is_not_nan())  # to polars NaN is above every number
+        enough = pl.col("value") >= target if from_below(metric, at_least) else pl.col("value") <= target
         seeds = pl.DataFrame({"seed": list(self.experiment.seeds)}, schema={"seed": pl.Int64})
-        reached = rows.filter(pl.col("value") <= loss).group_by("seed").agg(pl.col("time").min(), pl.col("step").min())
+        reached = rows.filter(enough).group_by("seed").agg(pl.col("time").min(), pl.col("step").min())
         return seeds.join(reached, on="seed", how="left", maintain_order="left")
 
     @property

@@ -1,4 +1,4 @@
-"""`sgpsim compare`: how long several runs took to a loss."""
+"""`sgpsim compare`: how long several runs took to a target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tyro
 
 def main(
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")],
-    loss: float,
+    target: Annotated[float, tyro.conf.arg(aliases=("--loss",))],
     metric: str = "loss",
     out: Path = Path("comparison"),
 ) -> int:
@@ -18,22 +18,25 @@ def main(
 
     Args:
         runs: run folders
-        loss: the target: at or below it counts as reached
-        metric: what has to reach the target
+        target: what the metric must reach: accuracy at least, loss and the others at most
+        metric: what has to reach the target: loss, accuracy, consensus_max, ...
         out: where the table (CSV) and the figures (PNG, PDF) go
     """
-    from sgpsim.comparison import target_figure, time_to_target
+    from sgpsim.comparison import goal, target_figure, time_to_target
     from sgpsim.plots import save, three_axes
     from sgpsim.store import load_all, require_folder
-    from sgpsim.summary import aligned, labels
+    from sgpsim.summary import aligned, labels, shown_remarks
 
     found = labels(load_all(runs))
     place = require_folder(out)
-    table = time_to_target(found, loss, metric)
-    print(f"time to {metric} <= {loss:g}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
+    table = time_to_target(found, target, metric)
+    print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
+    for name, run in found.items():
+        for remark in shown_remarks(run):
+            print(f"remark on {name}: {remark}")
     table.write_csv(place / "time_to_target.csv")
     files = [
-        *save(target_figure(found, loss, metric), place / "time_to_target"),
+        *save(target_figure(found, target, metric), place / "time_to_target"),
         *save(three_axes(found, metric), place / "curves"),
     ]
     print("\n".join(f"drawn: {file}" for file in files))
