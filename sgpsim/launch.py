@@ -6,22 +6,22 @@ NodeFailure or MassLeak that carry the run so far.
 
 from __future__ import annotations
 
-import sys
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from sgpsim.backends.backend import MonitorPolicy, Progress
-from sgpsim.backends.membership import FAILED
 from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, NodeFailure
+from sgpsim.errors import MassLeak, NodeFailure, NotSaved
 from sgpsim.experiment import Experiment
-from sgpsim.launcher import Case, Launcher, with_run
+from sgpsim.launcher import Launcher, with_run
 from sgpsim.run import Run
 from sgpsim.store import Store
 from sgpsim.toml_files import read
+from sgpsim.unfinished import Case, begin, recover, tell
 
 
 def launch(
@@ -42,11 +42,25 @@ def launch(
     return launch_all([(experiment, backend)], processes, progress)[0]
 
 
-def launch_all(cases: Sequence[Case], processes: int | None = None, progress: Progress | None = None) -> list[Run]:
-    """Several experiments one after the other on the same processes, which saves starting them anew; see `launch`."""
-    with Launcher(cases, processes, progress) as launcher:
-        launcher.watch()
-        runs = launcher.runs()
+def launch_all(
+    cases: Sequence[Case],
+    processes: int | None = None,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    name: str = "",
+) -> list[Run]:
+    """Several experiments one after the other on the same processes, which saves starting them anew; see `launch`.
+
+    folder, name: where records lie meanwhile, and what to call the run if this process is killed (see
+    sgpsim.unfinished); else nothing outlives it. KeyboardInterrupt, too, carries what was computed as `.run`.
+    """
+    with Launcher(cases, processes, progress, folder, name) as launcher:
+        try:
+            launcher.watch()
+            runs = launcher.runs()
+        except KeyboardInterrupt as stop:
+            stop.run = launcher.interrupted(stop)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
     for run, (_, backend) in zip(runs, cases, strict=True):
         if run.outcome == "leaked" and backend.monitor == "raise":
             raise with_run(MassLeak(run.remarks[0]), run)
@@ -60,31 +74,50 @@ def launch_file(
     out: Path | str | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
-) -> int:
-    """Run what a TOML file says on real processes; the exit code, 0, or 4 (FAILED) with one sentence on stderr.
+) -> tuple[Run, Path | None]:
+    """Run what a TOML file says on real processes; the run, and its folder.
 
-    timeout: instead of the file's. out: folder that the run is stored in; of a run that failed the metrics are kept, as
-    .failed/NAME.parquet in it. overrides: `path.to.field=value`. SpecificationError and MassLeak are the caller's to tell.
+    timeout: instead of the file's. out: folder that the run is stored in; None stores nothing. overrides:
+    `path.to.field=value`. Raises SpecificationError, and NodeFailure, MassLeak or KeyboardInterrupt, which carry what
+    was computed as `.run` and its folder as `.folder`.
     """
     file = read(path, overrides)
     backend, _ = file.backend("TorchDistributed")
     assert isinstance(backend, TorchDistributed)
     if timeout is not None:
         backend = replace(backend, timeout=timeout)
-    store = Store(Path(out)) if out is not None else None
-    if store is not None:
-        store.require_writable()
+    case = (file.experiment, backend)
+    if out is None:
+        return launch_all([case], processes, progress)[0], None
+    store = Store(Path(out))
+    store.require_writable()
+    for sentence in recover(store.folder):
+        tell(sentence)
+    backend.check(file.experiment)
+    folder = begin(store.folder, file.name)
     try:
-        run = launch_all([(file.experiment, backend)], processes, progress)[0]
-    except NodeFailure as failure:
-        print(failure, file=sys.stderr)
-        partial: Run | None = getattr(failure, "run", None)
-        if out is not None and partial is not None:
-            kept = Path(out) / ".failed" / f"{file.name}.parquet"  # out of sight of `runs/*`: it is no run folder
-            kept.parent.mkdir(exist_ok=True)
-            partial.metrics.write_parquet(kept)
-            print(f"what was measured until then: {kept}", file=sys.stderr)
-        return FAILED
-    if store is not None:
-        print(store.save(file.name, run, backend))
-    return 0
+        try:
+            run = launch_all([case], processes, progress, folder, file.name)[0]
+        except (NodeFailure, MassLeak, KeyboardInterrupt) as ending:
+            partial: Run | None = getattr(ending, "run", None)
+            if partial is not None:
+                ending.folder = _saved(store, file.name, partial, backend)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+        place = _saved(store, file.name, run, backend)
+    except NotSaved as error:
+        if error.folder is None:
+            folder = None  # the records are all there is: the next launch makes a run of them
+        raise
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run, place
+
+
+def _saved(store: Store, name: str, run: Run, backend: TorchDistributed) -> Path:
+    """The folder of `run`; a user who interrupts the saving gets it too, before KeyboardInterrupt goes on."""
+    try:
+        return store.save(name, run, backend)
+    except KeyboardInterrupt as stop:
+        stop.folder = store.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
+        raise

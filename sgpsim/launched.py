@@ -1,28 +1,29 @@
-"""Launched: the child's side of `sgpsim.launch`: `python -m sgpsim.launched FOLDER RANK`.
+"""Launched: the child's side of `sgpsim.launch`: `python -m sgpsim.launched FOLDER RANK STDERR`.
 
 The rule: a child reads its job from the folder, writes its records there, and says nothing; its exit code tells the
-launcher what to look for.
+launcher what to look for. Its standard input is a pipe that only the launcher holds: a byte on it asks the child to
+write down what it has and end; if the pipe ends without one the launcher is gone, and the children make a run of the
+records themselves. So no child outlives its launcher.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import Any
 
 from sgpsim.backends.membership import FAILED, Child
 from sgpsim.backends.post import PeerLost
 from sgpsim.errors import MassLeak, NodeFailure
 
+_closing = threading.Event()
+"""Set once the launcher asked for the end or is gone; from then on the thread that noticed ends the process."""
 LEAKED = 5
 """Exit code of a process that found a message lost for good."""
-
-
-def job_path(folder: Path) -> Path:
-    return folder / "job.json"
+STOP = b"s"
+"""What the launcher writes to ask a child to end."""
 
 
 def last_words_path(folder: Path, rank: int) -> Path:
@@ -30,20 +31,27 @@ def last_words_path(folder: Path, rank: int) -> Path:
     return folder / f"last-words-{rank}"
 
 
-def serve(folder: Path, rank: int) -> int:
+def process_path(folder: Path, rank: int) -> Path:
+    """Where a child writes its process number."""
+    return folder / f"process-{rank}"
+
+
+def serve(folder: Path, rank: int, processes: int, interval: float, stderr: int) -> int:
     """Be node `rank` of all the job's cases, one after the other; the exit code."""
-    job: dict[str, Any] = json.loads(job_path(folder).read_text())
-    member = Child(folder, rank, job["processes"], job["interval"])
+    process_path(folder, rank).write_text(str(os.getpid()))
+    member = Child(folder, rank, processes, interval)
+    from sgpsim.unfinished import end, hold
+
+    lock = hold(folder)
+    threading.Thread(target=_watch_launcher, args=(member, folder, lock, stderr), daemon=True).start()
     try:
         from sgpsim.backends.one_rank import run_seed
-        from sgpsim.backends.torch_distributed import TorchDistributed
-        from sgpsim.experiment import Experiment
-        from sgpsim.plain_data import from_plain
+        from sgpsim.definitions import bring
+        from sgpsim.unfinished import cases_of, read_job
 
-        cases = [
-            (from_plain(case["experiment"], Experiment, consent="import"), from_plain(case["backend"], TorchDistributed))
-            for case in job["cases"]
-        ]
+        job = read_job(folder)
+        bring(job["sources"])
+        cases = cases_of(job, consent="import")
         member.join()
         for number, (experiment, backend) in enumerate(cases):
             for seed in experiment.seeds:
@@ -61,18 +69,39 @@ def serve(folder: Path, rank: int) -> int:
     except Exception as error:
         last_words_path(folder, rank).write_text(f"{type(error).__name__}: {error}")
         raise
+    end(folder, rank)
     member.leave()
     return 0
 
 
+def _watch_launcher(member: Child, folder: Path, lock: int, stderr: int) -> None:
+    """Wait for the launcher to ask for the end, or to be gone."""
+    try:
+        asked = os.read(sys.stdin.fileno(), 1) == STOP
+        _closing.set()
+        member.keep()
+        if not asked:
+            from sgpsim.unfinished import close_down
+
+            sentence = close_down(folder, lock, f"the launcher was killed {member.pulse.now.place}")
+            if sentence is not None:
+                os.write(stderr, f"sgpsim: {sentence}\n".encode())
+    finally:
+        os._exit(FAILED)
+
+
 def main() -> None:
     try:
-        code = serve(Path(sys.argv[1]), int(sys.argv[2]))
+        code = serve(
+            Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+        )
     except Exception:
         traceback.print_exc()
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    if _closing.is_set():
+        threading.Event().wait()
     os._exit(code)  # gloo's threads may wait for a peer that is gone
 
 

@@ -1,49 +1,61 @@
 """Launcher: the processes of one job on this machine, started, watched and stopped.
 
 The rule: the job goes to the children by a file and their records come back by files, so what was computed outlives a
-child. Whoever dies or hangs is named in one sentence, all others are stopped, and no child outlives its launcher. The
-launcher itself needs no torch.
+child, and the launcher. Whoever dies or hangs is named in one sentence, all others are stopped, and no child outlives
+its launcher: each holds the other end of a pipe. The launcher itself needs no torch.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from types import TracebackType
-from typing import Any
 
 from sgpsim.backends.backend import Progress
 from sgpsim.backends.boards import FileBoard
 from sgpsim.backends.liveness import Verdict, Watch, and_so_the_others
 from sgpsim.backends.membership import FAILED, START_TIMEOUT
-from sgpsim.backends.replay import as_run
-from sgpsim.backends.torch_distributed import TorchDistributed, require_size
+from sgpsim.backends.torch_distributed import require_size
 from sgpsim.budget import most_steps
+from sgpsim.definitions import require_not_importing
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
-from sgpsim.experiment import Experiment
-from sgpsim.launched import LEAKED, job_path, last_words_path
-from sgpsim.plain_data import to_plain
-from sgpsim.run import Run
+from sgpsim.interruption import name_of
+from sgpsim.launched import LEAKED, STOP, last_words_path
+from sgpsim.run import Outcome, Run
+from sgpsim.unfinished import Case, as_stored, hold, write_job
 
 LOOK_EVERY = 0.05
 """Seconds between two looks at the children."""
 REASON_WITHIN = 2.0
 """Seconds to wait for the cause, once a child says that it lost another."""
 
-Case = tuple[Experiment, TorchDistributed]
+ENDING_WITHIN = 3.0
+"""Seconds that children have for writing down what they measured and ending."""
 
 
 class Launcher:
-    """The children of one job, while they run. children: their processes, by rank."""
+    """The children of one job, while they run.
 
-    def __init__(self, cases: Sequence[Case], processes: int | None = None, progress: Progress | None = None) -> None:
+    folder: for their records, from `sgpsim.unfinished.begin`, kept at the end; None: a temporary one. name: of the run
+    folder that is made of the records if the launcher is killed. children: their processes, by rank.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        processes: int | None = None,
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        name: str = "",
+    ) -> None:
+        require_not_importing()
         if not cases:
             raise SpecificationError(
                 "launch_all got no cases; it must have at least one. Give (experiment, TorchDistributed())."
@@ -56,40 +68,76 @@ class Launcher:
         self.timeout = max(backend.timeout for _, backend in cases)
         self.hung_after = max(backend.hung_after for _, backend in cases)
         self.children: list[subprocess.Popen[bytes]] = []
-        self._temporary = TemporaryDirectory(prefix="sgpsim-")
-        self.folder = Path(self._temporary.name)
+        self._temporary = folder is None
+        self._interval = max(0.05, min(1.0, self.timeout / 20))
+        self.folder = Path(mkdtemp(prefix="sgpsim-")) if folder is None else folder
+        self._lock = hold(self.folder)
+        try:
+            write_job(self.folder, cases, name)
+        except BaseException:
+            self._clear()
+            raise
+        self._leash = -1
 
     def __enter__(self) -> Launcher:
-        interval = max(0.05, min(1.0, self.timeout / 20))
-        told: dict[str, Any] = {
-            "processes": self.size,
-            "interval": interval,
-            "cases": [
-                {"experiment": to_plain(experiment), "backend": to_plain(backend)} for experiment, backend in self.cases
-            ],
-        }
-        job_path(self.folder).write_text(json.dumps(told))
         self.board = FileBoard(self.folder / "pulses", self.size)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         environment.setdefault("OMP_NUM_THREADS", "1")
         if sys.platform.startswith("linux"):
             environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        for rank in range(self.size):
-            command = [sys.executable, "-m", "sgpsim.launched", str(self.folder), str(rank)]
-            with self._log(rank).open("wb") as log:
-                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-            self.children.append(child)
+        listening, self._leash = os.pipe()
+        stderr = os.dup(2)
+        try:
+            for rank in range(self.size):
+                command = [sys.executable, "-m", "sgpsim.launched", str(self.folder.resolve()), str(rank)]
+                command += [str(self.size), str(self._interval), str(stderr)]
+                with self._log(rank).open("wb") as log:
+                    child = subprocess.Popen(
+                        command,
+                        stdin=listening,
+                        stdout=log,
+                        stderr=log,
+                        env=environment,
+                        pass_fds=(stderr,),
+                        start_new_session=True,  # a terminal's Ctrl-C is for the launcher, which tells the children
+                    )
+                self.children.append(child)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        finally:
+            os.close(listening)
+            os.close(stderr)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+        self._clear()
+
+    def _stop(self) -> None:
+        """Ask all children to end, and kill those that do not."""
+        if self._leash >= 0:
+            try:
+                os.write(self._leash, STOP * len(self.children))
+            except BrokenPipeError:
+                pass  # all have ended
+            os.close(self._leash)
+            self._leash = -1
+        until = time.monotonic() + ENDING_WITHIN
+        while any(child.poll() is None for child in self.children) and time.monotonic() < until:
+            time.sleep(0.01)
         for child in self.children:
             if child.poll() is None:
                 child.kill()
         for child in self.children:
             child.wait()
-        self._temporary.cleanup()
+
+    def _clear(self) -> None:
+        os.close(self._lock)
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def watch(self) -> None:
         """Wait for all children to end well. Raises NodeFailure that names who did not, and MassLeak where a message
@@ -122,6 +170,14 @@ class Launcher:
 
     # -- how it can end
 
+    def interrupted(self, stop: KeyboardInterrupt) -> Run | None:
+        """Stop all children; what was measured until the user ended the launch."""
+        self._stop()
+        place = max(self.board.read(), key=lambda pulse: pulse.step).place
+        runs = [self._run(number, f"interrupted by {name_of(stop)} {place}", "interrupted") for number in range(len(self.cases))]
+        known = [run for run in runs if run is not None]
+        return known[-1] if known else None
+
     def _blamed(self, rank: int, code: int) -> Verdict:
         """A child that ended by itself, and not because of another."""
         pulse = self.board.read()[rank]
@@ -145,11 +201,7 @@ class Launcher:
 
     def _end(self, verdict: Verdict, leaked: bool = False) -> None:
         """Stop all children, and raise with what there is."""
-        for child in self.children:
-            if child.poll() is None:
-                child.kill()
-        for child in self.children:
-            child.wait()
+        self._stop()
         sentence = and_so_the_others(verdict, self.size)
         partial = [self._run(number, None if leaked else sentence) for number in range(len(self.cases))]
         known = [run for run in partial if run is not None]
@@ -158,11 +210,9 @@ class Launcher:
             error.add_note(printed)
         raise with_run(error, known[-1] if known else None)
 
-    def _run(self, number: int, failure: str | None) -> Run | None:
+    def _run(self, number: int, failure: str | None, outcome: Outcome = "failed") -> Run | None:
         experiment, backend = self.cases[number]
-        return as_run(
-            experiment, backend.monitor, backend.keep_trajectory, backend.trace, self.folder, number, failure
-        )
+        return as_stored(self.folder, experiment, backend, failure, outcome, number)
 
     def _work(self) -> list[float] | None:
         """Processor time of each child so far, in ticks; None where the system does not show it."""

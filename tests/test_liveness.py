@@ -136,6 +136,7 @@ def test_what_was_reported_is_in_the_files_soon_without_an_end(tmp_path: Path) -
 
 def test_a_disk_that_cannot_keep_up_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sgpsim.backends.record.HELD", 0)
+    monkeypatch.setattr("sgpsim.backends.record.SMALL", 0)
     experiment = Experiment(SGP(), Quadratic(2, dimension=5), OnePeerExponential(2), Steps(10))
     record = Record((tmp_path / "rows", tmp_path / "lines"), row_type(experiment, False))
     for step in range(4):

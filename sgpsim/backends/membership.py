@@ -1,8 +1,8 @@
 """Membership: a process's place among the others, from joining the group to leaving it.
 
 The rule: while a process is a member its heart beats on a thread of its own, and shows its pulse on a board. Under
-sgpsim's launcher the parent watches the board, and a child only makes sure that its parent lives. Under torchrun, or
-whoever else sets RANK and WORLD_SIZE, there is no such parent, so each heart also watches all others; the first
+sgpsim's launcher the parent watches the board. Under torchrun, or whoever else sets RANK and WORLD_SIZE, there is no
+such parent, so each heart also watches all others; the first
 verdict, kept in the store, is everybody's.
 """
 
@@ -36,13 +36,15 @@ FOREVER = timedelta(days=365)
 
 class Membership(ABC):
     """rank: this process's. size: number of processes. pulse: what it says about itself. group: the process group,
-    None for the default one."""
+    None for the default one. call_off: ends a wait for messages, with a reason. keep: writes down what was reported so
+    far."""
 
     def __init__(self, rank: int, size: int, board: Board, interval: float) -> None:
         self.rank, self.size, self.board = rank, size, board
         self.pulse = PulseWriter(board.mine(rank))
         self.group: Any = None
         self.call_off: Callable[[str], None] = lambda reason: None
+        self.keep: Callable[[], None] = lambda: None
         self._interval = interval
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="sgpsim heart", daemon=True)
@@ -103,7 +105,6 @@ class Child(Membership):
 
     def __init__(self, folder: Path, rank: int, size: int, interval: float) -> None:
         super().__init__(rank, size, FileBoard(folder / "pulses", size), interval)
-        self._parent = os.getppid()
         self._meeting = folder / "meeting"
         self.start()
 
@@ -118,8 +119,7 @@ class Child(Membership):
             raise not_joined(self.rank, error) from None
 
     def watch(self) -> None:
-        if os.getppid() != self._parent:
-            os._exit(FAILED)
+        return  # the launcher watches
 
     def failure(self, lost: PeerLost) -> NodeFailure:
         whom = "another node" if lost.peer is None else f"node {lost.peer}"

@@ -33,6 +33,7 @@ def run_seed(
     keep = backend.keep_trajectory
     paths = record_paths(folder, case, seed, member.rank)
     record = Record(paths, row_type(experiment, keep), spacing(experiment, keep))
+    member.keep = record.flush
     clock = member.set_out()
     dimension, dtype = experiment.objective.dimension, np.dtype(experiment.dtype)
     post = Post(member.rank, member.size, dimension, dtype, member.group, clock, member.waits)

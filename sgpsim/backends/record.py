@@ -1,10 +1,11 @@
 """Record: what one real process writes down while it runs, so that what was computed outlives the process.
 
 The rule: rows (what the node holds and what it added) go to one file, lines of JSON (what was done when, and figures of
-the node's own) to another. A thread writes both, a twentieth of a second later at most: the node itself only copies into
-memory, so that its clock shows no disk; where the disk can't keep up the node waits, and the seconds are told. Rows are
-those of the cuts that are measured, and of all steps where that takes little room. A row or line cut short by a sudden
-end is left out on reading. Bytes are in the machine's own order.
+the node's own) to another. Small rows are written at once, which takes microseconds. Large ones the node only copies
+into memory, and a thread writes them, so that the node's clock shows no disk; where the disk can't keep up the node
+waits, and the seconds are told. Lines follow a twentieth of a second later. Rows are those of the cuts that are
+measured, and of all steps where that takes little room. A row or line cut short by a sudden end is left out on reading.
+Bytes are in the machine's own order.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ LITTLE = 1 << 24
 """Bytes of a node's rows up to which all steps are kept, measured or not."""
 HELD = 1 << 26
 """Bytes that wait in memory for the writing thread before the node itself waits."""
-PIECE = 1 << 16
-"""Bytes of a row from which on it is written by itself, not together with others."""
+SMALL = 1 << 16
+"""Bytes of a row up to which the node writes it itself."""
 PAUSE = 0.05
-"""Seconds between two looks of the writing thread."""
+"""Seconds that the writing thread gathers lines for."""
 
 
 def spacing(experiment: Experiment, keep: bool) -> int:
@@ -79,7 +80,8 @@ class Record:
         self._rows = paths[0].open("wb", buffering=0)
         self._lines = paths[1].open("w")
         self._changed = threading.Condition()
-        self._waiting: list[NDArray[Any] | tuple[Any, ...]] = []
+        self._waiting_rows: list[NDArray[Any]] = []
+        self._waiting_lines: list[tuple[Any, ...]] = []
         self._held = 0  # bytes of rows not yet written, those being written included
         self._busy = self._closing = False
         self._error: OSError | None = None
@@ -109,6 +111,9 @@ class Record:
         self._reported = None
         self.row = np.zeros((), row.dtype)
         self.row["round"] = row["round"]
+        if row.nbytes <= SMALL:
+            self._write_row(row)
+            return
         with self._changed:
             if self._held > HELD:
                 begin = time.perf_counter()
@@ -116,45 +121,45 @@ class Record:
                 self.waited += time.perf_counter() - begin
             if self._error is not None:
                 raise self._error
-            self._waiting.append(row)
+            self._waiting_rows.append(row)
             self._held += row.nbytes
+            self._changed.notify_all()
 
     def line(self, *told: Any) -> None:
         """Write down a fact: its kind, and what there is to say."""
         with self._changed:
-            self._waiting.append(told)
+            self._waiting_lines.append(told)
+
+    def _write_row(self, row: NDArray[Any]) -> None:
+        left = memoryview(row.reshape(1).view(np.uint8).data)
+        while left:
+            left = left[self._rows.write(left) :]
 
     def _write(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing, PAUSE)
-                batch, self._waiting = self._waiting, []
-                self._busy, closing = bool(batch), self._closing
-            if batch:
-                self._write_batch(batch)
-            elif closing:
+                self._changed.wait_for(lambda: self._closing or bool(self._waiting_rows), PAUSE)
+                rows, self._waiting_rows = self._waiting_rows, []
+                lines, self._waiting_lines = self._waiting_lines, []
+                self._busy, closing = bool(rows or lines), self._closing
+            try:
+                for row in rows:
+                    self._write_row(row)
+                self._lines.writelines(json.dumps(told) + "\n" for told in lines)
+                self._lines.flush()
+            except OSError as error:
+                self._error = error
+            with self._changed:
+                self._held -= sum(row.nbytes for row in rows)
+                self._busy = False
+                self._changed.notify_all()
+            if closing and not (rows or lines):
                 return
-
-    def _write_batch(self, batch: list[NDArray[Any] | tuple[Any, ...]]) -> None:
-        rows: list[Any] = [told.reshape(1).view(np.uint8) for told in batch if isinstance(told, np.ndarray)]
-        try:
-            for piece in rows if self.row.nbytes > PIECE else [b"".join(rows)]:
-                left = memoryview(piece)
-                while left:
-                    left = left[self._rows.write(left) :]
-            self._lines.writelines(json.dumps(told) + "\n" for told in batch if isinstance(told, tuple))
-            self._lines.flush()
-        except OSError as error:
-            self._error = error
-        with self._changed:
-            self._held -= sum(row.nbytes for row in rows)
-            self._busy = False
-            self._changed.notify_all()
 
     def flush(self, patience: float = 5.0) -> None:
         """Wait until all that was reported so far is in the files."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._waiting or self._busy), patience)
+            self._changed.wait_for(lambda: not (self._waiting_rows or self._waiting_lines or self._busy), patience)
 
     def close(self) -> None:
         """Write the last row, and all else. Raises OSError where something could not be written."""

@@ -24,18 +24,13 @@ def main(
         overrides: changes to the file, such as nodes=4
         processes: how many; must be the experiment's number of nodes, which is the default
         out: where the run folder goes
-        timeout: seconds after which a process that does not move is taken for hung
+        timeout: seconds without a sign of life after which a process is taken for dead
     """
-    from sgpsim.errors import MassLeak
+    from sgpsim.commands.run import DIVERGED
     from sgpsim.launch import launch_file
     from sgpsim.progress import bar
-    from sgpsim.store import Store
-    from sgpsim.toml_files import read
 
     with bar(file.stem) as progress:
-        try:
-            return launch_file(file, processes, timeout, out, overrides, progress)
-        except MassLeak as leak:
-            found = read(file, overrides)
-            leak.folder = Store(out).save(found.name, leak.run, found.backend("torch")[0])  # pyright: ignore[reportAttributeAccessIssue]
-            raise
+        run, folder = launch_file(file, processes, timeout, out, overrides, progress)
+    print(f"saved in {folder}")
+    return DIVERGED if run.outcome == "diverged" else 0

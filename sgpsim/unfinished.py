@@ -1,0 +1,223 @@
+"""Unfinished: the records of real processes, in a hidden folder beside the run folders until they are one.
+
+The rule: what processes measure lies in `.sgpsim-unfinished-NAME-...` from the first instant, and each process holds a
+lock on that folder, so what was measured outlives them all. Whoever comes to the end first makes a run of it: the
+launcher; if that was killed, the first of its processes to notice; if all were killed, the next command that starts
+processes with the same `--out`. That last one imports nobody's code: where it would have to, it says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sgpsim.backends.record import record_paths
+from sgpsim.backends.replay import as_run
+from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.definitions import bring, sources
+from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.functions import Consent
+from sgpsim.keys import with_files
+from sgpsim.plain_data import from_plain, to_plain
+from sgpsim.run import Outcome, Run
+from sgpsim.store import Store
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+PREFIX = ".sgpsim-unfinished-"
+FORMAT = 1
+PATIENCE = 5.0
+"""Seconds that whoever makes a run of the records waits for the other processes to end."""
+
+Case = tuple[Experiment, TorchDistributed]
+
+
+# -- the folder
+
+
+def begin(out: Path, name: str) -> Path:
+    """A new folder for the records of a run that will be called `name`."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-", dir=out))
+    folder.chmod(0o755)
+    return folder
+
+
+def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: float = 1.0) -> None:
+    """Write down what the processes are to do. name: of the run folder; empty where none is wanted."""
+    job: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "processes": cases[0][0].nodes,
+        "interval": interval,
+        "sources": sorted({source for case in cases for part in case for source in sources(part)}),
+        "cases": [
+            {"experiment": with_files(to_plain(experiment), _absolute), "backend": to_plain(backend)}
+            for experiment, backend in cases
+        ],
+    }
+    written = folder / f"job-{os.getpid()}"  # several processes may write the same job
+    written.write_text(json.dumps(job), encoding="utf-8")
+    os.replace(written, folder / "job.json")
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """The job of a folder. Raises SpecificationError where there is none that can be read."""
+    try:
+        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        if job["format"] != FORMAT:
+            raise ValueError(f"its format is {job['format']!r}, not {FORMAT}")
+        return job
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SpecificationError(
+            f"{str(folder / 'job.json')!r} cannot be read ({error}). Delete the folder {str(folder)!r}."
+        ) from None
+
+
+def cases_of(job: Mapping[str, Any], consent: Consent) -> list[Case]:
+    """The experiments and backends of a job. consent: as in `from_plain`, whether functions that it names are imported."""
+    return [
+        (from_plain(case["experiment"], Experiment, consent=consent), from_plain(case["backend"], TorchDistributed))
+        for case in job["cases"]
+    ]
+
+
+def hold(folder: Path) -> int:
+    """Lock the folder as one that a living process uses; the lock lasts until the process ends, or closes it."""
+    lock = os.open(folder, os.O_RDONLY)
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
+
+
+def end(folder: Path, rank: int) -> None:
+    """Process `rank` came to its end."""
+    (folder / f"ended-{rank}").touch()
+
+
+# -- what becomes of it
+
+
+def close_down(folder: Path, lock: int, sentence: str) -> str | None:
+    """What a process does with the records when nobody is left to do it: the first to call makes a run of them, once
+    the others have ended; the others do nothing. A sentence that says where the run lies, None from the others."""
+    try:
+        os.close(os.open(folder / "closing", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except OSError:
+        return None
+    if not _alone(lock, PATIENCE):
+        _kill_others(folder)
+        _alone(lock, 1.0)
+    return settle(folder, sentence, consent="import")
+
+
+def settle(folder: Path, sentence: str, consent: Consent = "refuse") -> str | None:
+    """Make an interrupted run of the folder's records, and remove them; a sentence that says where it lies."""
+    job = read_job(folder)
+    if not job["name"]:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    if not any(file.stat().st_size for file in folder.glob("*.rows")):
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"{sentence}; nothing had been measured"
+    experiment, backend = cases_of(job, consent)[0]
+    absent = [
+        str(rank)
+        for rank in range(experiment.nodes)
+        if not record_paths(folder, 0, experiment.seeds[0], rank)[0].exists()
+    ]
+    if absent and len(absent) < experiment.nodes:
+        return (
+            f"{sentence}; the records of this machine lie in {folder}, those of nodes {', '.join(absent)} elsewhere. Put"
+            " all of them there, and the next launch with this --out makes a run of them"
+        )
+    whole = all((folder / f"ended-{rank}").exists() for rank in range(experiment.nodes))
+    run = as_stored(folder, experiment, backend, None if whole else sentence, "interrupted")
+    place = None if run is None else Store(folder.parent).save(job["name"], run, backend)
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"{sentence}; " + ("nothing had been measured" if place is None else f"what was measured lies in {place}")
+
+
+def recover(out: Path | str, trust: bool = False) -> list[str]:
+    """Make runs of what launches left behind in `out` whose processes are all gone; a sentence for each. trust: import
+    the modules that the records name."""
+    sentences: list[str] = []
+    for folder in sorted(Path(out).glob(f"{PREFIX}*")):
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            if not _alone(lock, 0.0):
+                continue
+            if not (folder / "job.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            if trust:
+                bring(read_job(folder)["sources"])
+            consent: Consent = "import" if trust else "refuse"
+            sentence = settle(folder, "an earlier launch was killed with all its processes", consent)
+            sentences += [sentence] if sentence else []
+        except SpecificationError as error:
+            sentences.append(
+                f"an earlier launch was killed, and its records in {folder} are no run yet ({error}) To make one of them"
+                f" with the code that they name, call sgpsim.unfinished.recover({str(out)!r}, trust=True)"
+            )
+        finally:
+            os.close(lock)
+    return sentences
+
+
+def as_stored(
+    folder: Path, experiment: Experiment, backend: TorchDistributed, failure: str | None, outcome: Outcome, case: int = 0
+) -> Run | None:
+    """The records of one case as a Run; None where nothing common to all was recorded."""
+    return as_run(
+        experiment, backend.monitor, backend.keep_trajectory, backend.trace, folder, case, failure, outcome
+    )
+
+
+def tell(sentence: str) -> None:
+    """A sentence on stderr, as the command line says it."""
+    print(f"sgpsim: {sentence}", file=sys.stderr, flush=True)
+
+
+def _absolute(file: Path) -> str:
+    return str(file.resolve())
+
+
+def _alone(lock: int, patience: float) -> bool:
+    """Whether no other living process uses the folder, or ends within so many seconds."""
+    if fcntl is None:
+        return True
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        except OSError:
+            return True  # a file system without locks
+
+
+def _kill_others(folder: Path) -> None:
+    """End the processes of a launch that do not end by themselves: those stopped from outside cannot."""
+    for file in folder.glob("process-*"):
+        with suppress(OSError, ValueError):
+            process = int(file.read_text())
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+            if process != os.getpid() and str(folder).encode() in command:
+                os.kill(process, signal.SIGKILL)

@@ -1,0 +1,171 @@
+"""Launches killed at random instants: no damaged folder, no process left over, and nothing lost that was measured.
+
+The rule: whoever is hit (the launcher, or one of its processes) by whatever signal, what lay in the records at that
+instant is in a run folder afterwards, and a sentence says where. `SGPSIM_KILLS=40` makes more kills than a test needs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgpsim.backends.record import read_rows, record_paths, row_type
+from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.store import load
+from sgpsim.toml_files import read
+from sgpsim.unfinished import PREFIX, begin, recover, settle, write_job
+
+NODES = 3
+TOML = """
+nodes = 3
+measure_every = 50
+algorithm = { type = "SGP", descent = { type = "SGD", step_size = 0.05 } }
+objective = { type = "Quadratic", dimension = 5, noise = 0.1 }
+schedule = "OnePeerExponential"
+budget = { type = "Steps", count = 100000000 }
+backend = { type = "TorchDistributed", timeout = 20.0 }
+"""
+KILLS = int(os.environ.get("SGPSIM_KILLS", "6"))
+SEED = int(os.environ.get("SGPSIM_KILLS_SEED", "0")) or random.SystemRandom().randrange(10**6)
+MARK = "SGPSIM_KILL_TEST"
+
+
+def _marked(mark: str) -> set[int]:
+    """Processes whose environment carries the mark; zombies have none."""
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                    found.add(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def _rows(out: Path, experiment: Experiment) -> int:
+    """Rows that all processes have written so far."""
+    kind = row_type(experiment, False)
+    for folder in out.glob(f"{PREFIX}*"):
+        paths = [record_paths(folder, 0, experiment.seeds[0], rank)[0] for rank in range(NODES)]
+        if all(path.exists() for path in paths):
+            return min(path.stat().st_size for path in paths) // kind.itemsize
+    return 0
+
+
+def _until(true: object, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues, reportUnknownVariableType]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+@pytest.mark.timeout(120 * KILLS)
+def test_killed_at_random_instants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    random_ = random.Random(SEED)
+    file = tmp_path / "endless.toml"
+    file.write_text(TOML)
+    experiment = read(file).experiment
+    out = tmp_path / "runs"
+    counts: dict[str, int] = {}
+    for number in range(KILLS):
+        mark = uuid.uuid4().hex
+        whom = ("launcher", "launcher", "rank", "group")[number % 4] if number % 8 else "everybody"
+        signal_ = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[number % 3]
+        early = random_.random() < 0.3
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "sgpsim", "launch", str(file), "--out", str(out)],
+            env={**os.environ, MARK: mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            assert _until(lambda: list(out.glob(f"{PREFIX}*/process-{NODES - 1}")), 60)
+            if not early:
+                assert _until(lambda: _rows(out, experiment) > 2, 90)
+            time.sleep(random_.uniform(0, 3))
+            children = sorted(_marked(mark) - {launcher.pid})
+            before, begun = _rows(out, experiment), time.monotonic()
+            match whom:
+                case "launcher":
+                    launcher.send_signal(signal_)
+                case "group":  # as a terminal's Ctrl-C does
+                    os.killpg(launcher.pid, signal_)
+                case "rank":
+                    os.kill(random_.choice(children), signal_)
+                case _:
+                    for process in [launcher.pid, *children]:
+                        os.kill(process, signal.SIGKILL)
+            said, complaint = launcher.communicate(timeout=40)
+            assert _until(lambda: not _marked(mark), 15), f"left over: {_marked(mark)}"  # noqa: B023
+        finally:
+            for process in _marked(mark):
+                os.kill(process, signal.SIGKILL)
+        told = f"seed {SEED}, kill {number}: {whom} {signal_.name} after {before} rows, {time.monotonic() - begun:.1f} s"
+        counts[f"{whom} {signal_.name if whom != 'everybody' else 'SIGKILL'}"] = counts.get(whom, 0) + 1
+        with capsys.disabled():
+            print(f"\n{told}: code {launcher.returncode}: {complaint.strip().splitlines()[-1:] or said}", end="")
+        if whom == "everybody":
+            assert launcher.returncode == -signal.SIGKILL
+            complaint = " ".join(recover(out))
+        elif whom == "rank":
+            assert launcher.returncode == 4 and re.search(r"node \d (died|failed|lost)", complaint), (told, complaint)
+        else:
+            wanted = -9 if signal_ == signal.SIGKILL else 128 + signal_
+            assert launcher.returncode == wanted, (told, complaint)
+        assert "Traceback" not in complaint, (told, complaint)
+        assert not list(out.glob(".*")), (told, list(out.glob(".*")))
+        places = re.findall(r"(?:lies|saved) in (\S+)", said + complaint)
+        if before > 0:
+            assert len(places) == 1, (told, said, complaint)
+        for place in places:
+            run = load(place)
+            assert run.outcome in ("interrupted", "failed") and run.remarks, told
+            assert run.curve("loss")["step"].max() >= 50 * (before - 1), told  # pyright: ignore[reportOperatorIssue]
+            assert np.isfinite(run.final.values).all()
+        for folder in out.iterdir():
+            load(folder)
+
+
+def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: Path) -> None:
+    file = tmp_path / "endless.toml"
+    file.write_text(TOML)
+    experiment = read(file).experiment
+    folder = begin(tmp_path, "dead")
+    write_job(folder, [(experiment, TorchDistributed())], "dead")
+    kind = row_type(experiment, False)
+    rows = np.zeros(3, kind)
+    rows["step"], rows["weight"], rows["round"] = [0, 50, 100], 1.0, [-1, 49, 99]
+    for rank in range(NODES - 1):
+        record_paths(folder, 0, 0, rank)[0].write_bytes(rows.tobytes()[:-5])
+    assert "those of nodes 2 elsewhere" in recover(tmp_path)[0] and folder.exists()
+    record_paths(folder, 0, 0, 2)[0].write_bytes(rows.tobytes())
+    assert len(read_rows(record_paths(folder, 0, 0, 2)[0], kind)) == 3
+    (sentence,) = recover(tmp_path)
+    (place,) = tmp_path.glob("dead-*")
+    assert str(place) in sentence and not folder.exists() and recover(tmp_path) == []
+    run = load(place)
+    assert run.outcome == "interrupted" and run.curve("loss")["step"].to_list() == [0, 50]
+    empty = begin(tmp_path, "empty")
+    assert recover(tmp_path) == [] and not empty.exists()
+    with pytest.raises(SpecificationError, match="Delete the folder"):
+        settle(begin(tmp_path, "none"), "killed")
