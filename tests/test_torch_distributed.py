@@ -74,7 +74,7 @@ ALL_REDUCE = Experiment(AllReduceSGD(DESCENT), QUADRATIC, OnePeerExponential(NOD
 ARRIVAL = Experiment(
     OverlapSGP(DESCENT, delay=3, mixing="arrival"), QUADRATIC, ErdosRenyiDigraph(NODES, 0.5, seed=2), Steps(40)
 )
-DIVERGES = Experiment(SGP(SGD(Constant(1e99))), QUADRATIC, OnePeerExponential(NODES), Steps(12))
+DIVERGES = Experiment(SGP(SGD(Constant(1e70))), QUADRATIC, OnePeerExponential(NODES), Steps(12))
 LOSES = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(12))
 SLEEPS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(8))
 ENDLESS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(10**7), measure_every=1000)
