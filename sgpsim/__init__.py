@@ -53,11 +53,13 @@ def _homes() -> dict[str, str]:
     """Public name -> its module, read from the imports above, so that these are the only list."""
     tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
     imports = [line for line in ast.walk(tree) if isinstance(line, ast.ImportFrom)]
-    found = {alias.name: str(line.module) for line in imports for alias in line.names}
-    return {name: home for name, home in found.items() if home.startswith(f"{__name__}.")}
+    homes = {alias.name: str(line.module) for line in imports for alias in line.names}
+    return {name: home for name, home in homes.items() if home.startswith(f"{__name__}.")}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # asked for by `from sgpsim import *` and by whoever writes the API page
+        return sorted(_homes())
     if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it may be in one of its modules")
     value = globals()[name] = getattr(importlib.import_module(_homes()[name]), name)

@@ -92,6 +92,16 @@ class Run:
     statistics: dict[str, float] = field(default_factory=dict[str, float])
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    def __repr__(self) -> str:
+        """Method, machine, outcome, size and last loss: what tells one run from another in a list."""
+        losses = self.metrics.filter((pl.col("metric") == "loss") & (pl.col("node") == -1)).sort("step", "time")
+        last = f", loss {losses['value'][-1]:.6g} at step {losses['step'][-1]}" if len(losses) else ""
+        seeds = len(self.experiment.seeds)
+        return (
+            f"<Run of {type(self.experiment.algorithm).__name__} on {self.backend}: {self.outcome},"
+            f" {self.experiment.nodes} nodes, {seeds} seed{'s' if seeds > 1 else ''}{last}>"
+        )
+
     def curve(self, metric: str, cut: str | None = None) -> pl.DataFrame:
         """Columns (seed, step, time, value) of one fleet-wide metric, over the given cut, else over the cut that the
         run measured."""

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 import time
 from collections.abc import Callable
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 
+import sgpsim
+from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Gradients, Seconds, Steps, TargetLoss
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant, StepDecay, WarmUp
 from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
 from sgpsim.plain_data import from_plain, to_plain
+from sgpsim.schedules.graph_schedule import GraphSchedule
+from sgpsim.schedules.ring import DirectedRing
 
 
 def any_(value: Any) -> Any:
@@ -114,3 +123,24 @@ def test_building_is_cheap() -> None:
     for _ in range(1000):
         Constant(0.1)
     assert time.process_time() - start < 0.1
+
+
+def test_the_star_imports_every_public_name_and_the_list_stands_once() -> None:
+    names: dict[str, Any] = {}
+    exec("from sgpsim import *", names)
+    assert set(sgpsim.__all__) == set(names) - {"__builtins__"} and names["SGP"] is SGP  # pyright: ignore
+    assert "__all__ =" not in inspect.getsource(sgpsim)
+
+
+def test_a_run_is_told_in_one_line() -> None:
+    run = Vectorized().run(Experiment(SGP(), Quadratic(4, 3), DirectedRing(4), Steps(5), seeds=range(2)))  # pyright: ignore[reportArgumentType]
+    last = run.metrics.filter(run.metrics["metric"] == "loss")["value"][-1]
+    assert repr(run) == f"<Run of SGP on Vectorized: finished, 4 nodes, 2 seeds, loss {last:.6g} at step 5>"
+    assert "loss" not in repr(dataclasses.replace(run, metrics=run.metrics.clear()))
+
+
+def test_arrays_and_graphs_are_told_by_their_size() -> None:
+    objective = QuadraticArrays(np.eye(30), np.zeros((64, 30)))
+    experiment = Experiment(SGP(), objective, GraphSchedule(any_(nx.cycle_graph(64))), start=any_(np.ones((64, 30))))
+    assert len(repr(experiment)) < 600 and "\n" not in repr(experiment)
+    assert "<Graph of 64 nodes and 64 edges>" in repr(experiment) and "... 64 entries)" in repr(experiment)
