@@ -71,9 +71,11 @@ test-all: lint
 bench: $(DEV)
 	$(BIN)/python -m studies bench
 
+# The page of sgpsim is that of its public names, which hides its modules from pdoc: they are named one by one.
 .PHONY: docs
 docs: $(DEV)
-	$(BIN)/pdoc --math --output-directory out/docs sgpsim theory studies
+	$(BIN)/pdoc --math --output-directory out/docs sgpsim theory studies $$($(BIN)/python -c \
+		"import pkgutil, sgpsim; print(*(f'sgpsim.{one.name}' for one in pkgutil.iter_modules(sgpsim.__path__) if one.name[0] != '_'))")
 
 .PHONY: clean
 clean:
