@@ -39,8 +39,8 @@ class _Plan(NamedTuple):
     """One round's messages, from `senders` to `towards`, by receiver, then sender. free: they cost no time. starts: where
     each receiver's edges begin; receivers None: all nodes, one edge each if `single`.
 
-    Where all nodes send equally many messages, `occupancy` (after a row of zeros) and `latency` hold all slots at once,
-    (turns, nodes, 1), and `order` takes (turn, sender) to edges; else they are None.
+    Where all nodes send equally many messages, all slots stand together in `occupancy` (1 + turns, nodes, seeds), after
+    a row of zeros, and `latency` (turns, nodes, 1), and `order` takes (turn, sender) to edges; else they are None.
     """
 
     free: bool
@@ -120,7 +120,7 @@ class FleetClock:
             return plan.messages
         self._ports_held = True
         if plan.occupancy is not None and plan.latency is not None:
-            turns = plan.occupancy.repeat(self.shape[1], axis=2)
+            turns = plan.occupancy.copy()
             np.maximum(self.now, self.port, out=turns[0])
             np.add.accumulate(turns, axis=0, out=turns)  # one after the other, as the port does
             self.port = turns[-1]
@@ -204,6 +204,11 @@ class FleetClock:
         self._recent = step, found
         return found
 
+    def _in_turn(self, slots: list[_Slot]) -> Times:
+        """The occupancies of all slots after a row of zeros, written out for every seed."""
+        stack = [np.zeros_like(slots[0].occupancy), *(slot.occupancy for slot in slots)]
+        return np.stack(stack).repeat(self.shape[1], axis=2)
+
     def _wire(self, sender: int, receiver: int) -> Any:
         pair = (0, 1) if self.cluster.uniform else (sender, receiver)
         found = self._wires.get(pair)
@@ -249,7 +254,7 @@ class FleetClock:
             None if len(receivers) == nodes else receivers,
             bool((counts <= 1).all()),
             len(edges),
-            np.stack([np.zeros_like(slots[0].occupancy), *(slot.occupancy for slot in slots)]) if even else None,
+            self._in_turn(slots) if even else None,
             np.stack([slot.latency for slot in slots]) if even else None,
             order,
         )

@@ -41,7 +41,11 @@ class LogisticRegression(MarginLoss):
         return functions.log1p(functions.exp(-abs(margins))) + functions.clip(-margins, min=0.0)
 
     def slopes(self, margins: Array) -> Array:
-        return 0.5 * namespace(margins).tanh(0.5 * margins) - 0.5  # -1 / (1 + exp(m)), which would overflow
+        found = 0.5 * margins  # 0.5 tanh(m / 2) - 0.5 is -1 / (1 + exp(m)), which would overflow
+        namespace(margins).tanh(found, out=found)
+        found *= 0.5
+        found -= 0.5
+        return found
 
     def constants(self) -> Constants:
         smoothness, variance, heterogeneity = self.margin_constants(1.0, 0.25, "phi' in (-1, 0), |phi''| <= 1/4")

@@ -67,8 +67,13 @@ class MarginLoss(FiniteSum):
     def _of_chunk(self, features: Array, points: Array, draws: NDArray[np.int32], gathered: Array) -> Array:
         """`gradients` of as many as are worked on at a time."""
         held = rows(features, draws, gathered)
-        slopes = self.slopes((held @ points[:, :, None])[..., 0]) / draws.shape[1]
-        found = (slopes[:, None, :] @ held)[:, 0]
+        if isinstance(points, np.ndarray):  # the products of the other line without its views
+            slopes = self.slopes(np.matvec(held, points))
+            slopes /= draws.shape[1]
+            found = np.vecmat(slopes, held)
+        else:
+            slopes = self.slopes((held @ points[:, :, None])[..., 0]) / draws.shape[1]
+            found = (slopes[:, None, :] @ held)[:, 0]
         if self.regularization:
             found = found + self.regularization * points
         return found
