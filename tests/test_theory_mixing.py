@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from pathlib import Path
 
+import mixing_by_hand as by_hand
 import numpy as np
 import pytest
 import scipy.sparse
 
+from sgpsim.errors import SpecificationError
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
-from sgpsim.schedules.matrices import UncheckedMatrices
+from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import CyclingPeer, RandomPeer
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
+from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.validation import require_valid
 from theory.__main__ import main
-from theory.mixing import mixing
+from theory.mixing import Mixing, mixing
 
 GOOD = np.array([[0.5, 0.0, 0.3], [0.5, 0.6, 0.0], [0.0, 0.4, 0.7]])
 
@@ -80,6 +85,123 @@ def test_a_schedule_that_never_repeats_is_looked_at_for_some_rounds() -> None:
 def test_one_node_averages_with_itself() -> None:
     found = mixing(OnePeerExponential(1), "alone")
     assert found.passed and found.profile is not None and found.profile.exact_after == 0
+
+
+def status(found: Mixing) -> dict[str, str]:
+    return {application.claim: application.status for application in found.applications}
+
+
+def test_the_proved_time_counts_where_few_rounds_are_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    """A directed ring of 256 needs 255 rounds, more than the 128 looked at; its claims apply all the same."""
+    found = mixing(DirectedRing(256), "ring")
+    assert found.rounds < 255 and found.time == found.time_bound == 255 and found.contraction is not None
+    assert found.contraction.least == pytest.approx(2.0**-255, rel=1e-9)
+    claims = status(found)
+    assert claims["kernel contraction"] == claims["positivity time"] == "applies" and claims["D1"] == "needs"
+    assert sum(one == "fails" for one in claims.values()) <= 5  # other graphs' closed forms
+    assert found.spectral_gap == pytest.approx(1 - np.cos(np.pi / 256), rel=1e-6)
+
+
+def test_what_only_more_rounds_can_decide_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked("random-peer", "--size", "24", "--rounds", "4", "--with", "seed=1") in (0, 1)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Claims that apply once more rounds are looked at" in told and "needs more rounds" in told
+    claims = status(mixing(RandomPeer(24, 1), "many rounds", 40))
+    assert claims["kernel contraction"] == "applies"
+
+
+@pytest.mark.parametrize("nodes", [2, 5])
+def test_a_primitive_matrix_without_own_shares_gets_its_time(nodes: int) -> None:
+    """Wielandt's matrix is the slowest of all primitive ones: (n-1)^2 + 1."""
+    matrix = np.roll(np.eye(nodes), 1, axis=0)
+    matrix[:, -1] = 0.0
+    matrix[:2, -1] = 0.5
+    found = mixing(UncheckedMatrices((matrix,)), "Wielandt")
+    assert found.time == found.time_bound == (nodes - 1) ** 2 + 1 and found.contraction is not None and not found.passed
+    swaps = mixing(UncheckedMatrices((np.roll(np.eye(nodes), 1, axis=0),)), "a permutation")
+    assert swaps.time is None and swaps.time_bound is None and swaps.spectral_gap == 0.0 and swaps.profile is None
+
+
+def test_negative_entries_rule_out_all_that_divides_by_weights() -> None:
+    claims = status(mixing(UncheckedMatrices((np.array([[1.2, 0.5], [-0.2, 0.5]]),)), "negative"))
+    named = [name for name in claims if name[:2] in ("I3", "I4", "I5", "I6", "I7", "I8")]
+    assert len(named) == 6 and all(claims[name] == "fails" for name in named)
+
+
+@pytest.mark.parametrize("power", [1, 3, 6])
+def test_the_gap_of_exact_averaging_is_1_and_no_root_of_rounding(power: int) -> None:
+    found = mixing(OnePeerExponential(2**power), "one-peer")
+    assert found.spectral_gap == 1.0 and found.exact == (power, power)
+    assert found.singular[power - 1 :].tolist() == [0.0] * (len(found.singular) - power + 1)
+    assert (found.singular[: power - 1] > 0.1).all()
+    control = mixing(OnePeerExponential(2 ** min(power, 4) + 1), "not a power of two")
+    assert control.exact == (None, None) and control.spectral_gap is not None and control.spectral_gap < 0.99
+
+
+def test_exact_averaging_is_told_from_round_0_and_from_any_start(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    average, rest = np.full((3, 3), 1 / 3), np.eye(3)
+    assert mixing(UncheckedMatrices((average, rest, rest)), "late starts wait").exact == (1, 3)
+    assert asked("--matrix", saved(tmp_path, np.stack((average, rest, rest)))) == 0
+    assert "after 1 rounds from round 0, after 3 rounds from any start" in capsys.readouterr().out
+
+
+def test_rounded_input_is_recognised_with_its_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = np.random.default_rng(0).random((7, 7))
+    matrix /= matrix.sum(axis=0)
+    inputs = {"float32": matrix.astype(np.float32), "6 decimals": np.round(matrix, 6), "float16": matrix.astype(np.float16)}
+    for words, rounded in inputs.items():
+        assert asked("--matrix", saved(tmp_path, rounded)) == 1
+        told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"look rounded to {words}" in told and "P / P.sum(axis=0)" in told
+        with pytest.raises(SpecificationError, match=f"look rounded to {words}"):
+            require_valid(Matrices((rounded,)))
+        wide = rounded.astype(np.float64)
+        assert asked("--matrix", saved(tmp_path, wide / wide.sum(axis=0))) == 0  # the cure
+        capsys.readouterr()
+    assert asked("--matrix", saved(tmp_path, matrix * 0.999)) == 1  # lost mass is no rounding
+    assert "look rounded" not in capsys.readouterr().out
+
+
+def test_claims_with_one_reason_stand_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert asked("--matrix", saved(tmp_path, GOOD.T)) == 1
+    told = capsys.readouterr().out
+    assert told.count("every column sums to 1 (largest") == 1 and "MB of memory" in told
+
+
+def test_rounds_that_do_not_fit_into_memory_are_refused() -> None:
+    assert asked("rotating-star", "--size", "2000") == 2
+
+
+@pytest.mark.slow
+def test_a_thousand_nodes_take_seconds() -> None:
+    began = time.process_time()
+    found = mixing(OnePeerExponential(1024), "one-peer")
+    assert time.process_time() - began < 30
+    assert found.time == 10 and found.exact == (10, 10) and found.spectral_gap == 1.0 and found.profile is not None
+    assert (found.profile.first, found.profile.second) == pytest.approx((9.0, 10.0))
+    assert found.starts == (10, 10) and found.singular[:9] == pytest.approx(np.ones(9), abs=1e-3)
+
+
+LARGE = (ErdosRenyiDigraph(160, 0.05), OnePeerExponential(150), RandomPeer(140), UndirectedRing(131))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", LARGE, ids=repr)
+def test_iterated_norms_are_those_of_dense_matrices(schedule: Schedule) -> None:
+    """Beyond 128 nodes norms are iterated; the same by singular value decomposition, for the starts looked at."""
+    found = mixing(schedule, "large", 30)
+    rounds = [schedule.matrix(step).toarray() for step in range(31)]
+    mass = by_hand.weights(rounds, 30)
+    assert found.profile is not None and found.starts[0] >= 1
+    starts = np.unique(np.linspace(0, found.starts[1] - 1, found.starts[0]).round().astype(int))
+    for length in (1, 2, 5):
+        norm = max(np.linalg.norm(by_hand.away(rounds, mass, start, length), 2) for start in starts if start + length <= 30)
+        assert found.profile.norms[length] == pytest.approx(norm, rel=1e-8)
+    if schedule.period is not None:
+        period = rounds[: schedule.period]
+        assert found.singular[1] == pytest.approx(by_hand.second_singular_value(period, True, 2), rel=1e-8)
+        assert found.spectral_gap == pytest.approx(by_hand.gap(period), abs=1e-8)
+        assert found.time == by_hand.positivity_time(period, True, 200)
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------

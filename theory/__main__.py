@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
+import time
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -101,14 +103,23 @@ def _mixing(options: argparse.Namespace) -> int:
         raise SpecificationError(f"--rounds is {options.rounds}; it must be at least 2. Leave it out, or give such as 200.")
     if options.figure is not None:
         _require_drawable(options.figure)
+    began = time.perf_counter()
     found = mixing(schedule, title, options.rounds)
+    seconds, megabytes = time.perf_counter() - began, _peak_megabytes()
     if options.figure is not None:
         draw(found, options.figure)
     if options.json:
-        print(json.dumps(plain(found), indent=1))
+        print(json.dumps(plain(found) | {"seconds": seconds, "peak_megabytes": megabytes}, indent=1))
     else:
         show(found, Console(width=_width()))
+        print(f"{seconds:.1f} s; the process took at most {megabytes:.0f} MB of memory")
     return 0 if found.passed else 1
+
+
+def _peak_megabytes() -> float:
+    """The most memory that this process has held at once, in 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # bytes there, KiB elsewhere
 
 
 def _require_drawable(file: Path) -> None:

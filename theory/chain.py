@@ -12,14 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sgpsim.schedules.schedule import Schedule
 
 SETTLED = 1e-15
 """Relative change of the weights over a period below which they count as periodic."""
+
+
+LARGE = 128
+"""States beyond which products are made of sparse rounds, and norms found by iteration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +60,33 @@ class Chain:
     def states(self) -> int:
         return self.rounds.shape[1]
 
+    @property
+    def large(self) -> bool:
+        return self.states > LARGE
+
+    @cached_property
+    def sparse(self) -> tuple[csr_array, ...]:
+        """The stored rounds, sparse."""
+        return tuple(csr_array(matrix) for matrix in self.rounds)
+
+    @property
+    def starts(self) -> int:
+        """Starting steps whose products may differ."""
+        return len(self.rounds) if self.periodic else self.horizon + 1
+
     def phase(self, step: int) -> int:
         """The earliest step with the same round, the same weights (to rounding) and the same future as `step`."""
         if not self.periodic or step < self.distinct or self.distinct < len(self.rounds):
             return step
         return self.distinct - len(self.rounds) + (step - self.distinct) % len(self.rounds)
 
+    def index(self, step: Any) -> Any:
+        """Where the round of a step, or of an array of steps, is stored."""
+        return step % len(self.rounds) if self.periodic else step
+
     def round(self, step: int) -> NDArray[np.float64]:
         """P of `step`."""
-        return self.rounds[step % len(self.rounds) if self.periodic else step]
+        return self.rounds[self.index(step)]
 
     @cached_property
     def masses(self) -> NDArray[np.float64]:
@@ -70,7 +94,7 @@ class Chain:
         found = np.zeros((self.horizon + 1, self.states))
         found[0, : self.real] = 1.0
         for step in range(self.horizon):
-            found[step + 1] = self.round(step) @ found[step]
+            found[step + 1] = (self.sparse[self.index(step)] if self.large else self.round(step)) @ found[step]
         return found
 
     @property
@@ -105,28 +129,39 @@ class Chain:
         """E_{stop:start}: (real, states)."""
         return self.product(start, stop)[: self.real] / self.weights[stop][:, None] - 1.0 / self.real
 
-    def products(self, longest: int) -> Iterator[NDArray[np.float64]]:
-        """For m = 0, 1, ..., longest: A_{s+m:s} for all starts s with s + m <= horizon that can differ: (starts,
-        states, states)."""
-        starts = min(self.horizon + 1, len(self.rounds)) if self.periodic else self.horizon + 1
-        found = np.broadcast_to(np.eye(self.states), (starts, self.states, self.states))
+    def products(self, longest: int, starts: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
+        """For m = 0, 1, ..., longest: A_{s+m:s} for all starts s that can differ, or for those given, ascending:
+        (starts, states, states).
+
+        A chain that repeats goes on beyond its horizon; of one that does not, those starts are left with s + m <= horizon.
+        """
+        begin = np.arange(self.starts) if starts is None else starts
+        found = np.broadcast_to(np.eye(self.states), (len(begin), self.states, self.states))
         yield found
-        for length in range(1, min(longest, self.horizon) + 1):
-            starts = min(len(found), self.horizon + 1 - length)
-            steps = np.arange(starts) + length - 1
-            found = self.rounds[steps % len(self.rounds) if self.periodic else steps] @ found[:starts]
+        for length in range(1, (longest if self.periodic else min(longest, self.horizon)) + 1):
+            if not self.periodic:
+                begin = begin[begin + length <= self.horizon]
+            found = self._onward(begin + length - 1, found[: len(begin)])
             yield found
 
-    def remainders(self, longest: int) -> Iterator[NDArray[np.float64]]:
-        """For m = 0, 1, ..., longest: F_{s+m:s} = A_{s+m:s} - (1/n) A_{s+m:0} w^0 1' for all starts s that can differ.
+    def _onward(self, steps: NDArray[np.int64], products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P^k A for each step k and the product A that it follows."""
+        if not self.large:
+            return self.rounds[self.index(steps)] @ products
+        return np.stack([self.sparse[self.index(int(step))] @ product for step, product in zip(steps, products, strict=True)])
+
+    def remainders(self, longest: int, starts: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
+        """For m = 0, 1, ..., longest: F_{s+m:s} = A_{s+m:s} - (1/n) A_{s+m:0} w^0 1' for all starts s that can differ, or
+        for those given, as far as s + m <= horizon.
 
         Each (starts, states, states). They compose, F_{k:s} = F_{k:r} F_{r:s}, as columns of A sum to 1 and all mass
         to n; the kernel is F's rows of real nodes, divided by their weights.
         """
-        for length, found in enumerate(self.products(longest)):
-            starts = np.arange(min(self.distinct, self.horizon + 1 - length))
-            chosen = found[starts % len(self.rounds)] if self.periodic else found[: len(starts)]
-            yield chosen - self.masses[starts + length][:, :, None] / self.real
+        wanted = np.arange(self.distinct) if starts is None else starts
+        needed, place = np.unique(self.index(wanted), return_inverse=True)
+        for length, found in enumerate(self.products(min(longest, self.horizon), needed)):
+            here = wanted + length <= self.horizon
+            yield found[place[here]] - self.masses[wanted[here] + length][:, :, None] / self.real
 
     def kernels(self, longest: int) -> Iterator[NDArray[np.float64]]:
         """For m = 0, 1, ..., longest: E_{s+m:s} for all starts s that can differ: (starts, real, states)."""

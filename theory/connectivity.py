@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
+from sgpsim.schedules.primitivity import exponent_bound, primitive
 from theory.chain import Chain
+
+PACKED = 32
+"""States beyond which supports are kept as bits."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def unions(chain: Chain, length: int) -> Iterator[NDArray[np.bool_]]:
     count = math.lcm(length, stored) // length if chain.periodic else chain.horizon // length
     for window in range(count):
         steps = np.arange(window * length, (window + 1) * length)
-        yield np.asarray((chain.rounds[steps % stored if chain.periodic else steps] > 0).any(axis=0))
+        yield np.asarray((chain.rounds[np.unique(chain.index(steps))] > 0).any(axis=0))
 
 
 def strongly_connected(union: NDArray[np.bool_]) -> bool:
@@ -73,17 +77,68 @@ def windows(chain: Chain) -> Windows | None:
     return None
 
 
+def connected_at_all(chain: Chain) -> bool:
+    """Whether the union of all rounds looked at is strongly connected."""
+    return all(strongly_connected(union) for union in unions(chain, len(chain.rounds) if chain.periodic else chain.horizon))
+
+
+def time_bound(chain: Chain, found: Windows | None) -> int | None:
+    """The number of rounds within which every product is proved to be positive; None where none is known.
+
+    Where all nodes keep a share and windows exist it is `positivity_bound`; rounds that repeat and are primitive all the
+    same have Wielandt's. chain: without late messages, with entries of at least 0.
+    """
+    if found is not None and (np.diagonal(chain.rounds, axis1=1, axis2=2) > 0).all():
+        return positivity_bound(found, chain.real)
+    if chain.periodic and primitive(chain.sparse):
+        return exponent_bound(chain.real, len(chain.rounds))
+    return None
+
+
 def positivity_time(chain: Chain, longest: int) -> int | None:
     """The smallest T such that every product of T consecutive rounds is positive in all its real rows; None if none
     up to `longest` is.
 
-    A longer product of matrices with self-loops stays positive, so the first T found is the time from which on it
-    holds.
+    A longer product stays positive: with self-loops, and without them as no round can then have a row of zeros. Rounds
+    that repeat are looked at beyond the horizon.
     """
+    if chain.states > PACKED and chain.states == chain.real:
+        return _packed_time(chain, longest)
     for length, found in enumerate(_supports(chain, longest), start=1):
         if found[:, : chain.real].all():
             return length
     return None
+
+
+def _packed_time(chain: Chain, longest: int) -> int | None:
+    """As above for many nodes, one start after the other: row i of a support is the union of the rows of i's senders, 64
+    nodes a word."""
+    if any((np.diff(matrix.indptr) == 0).any() for matrix in chain.sparse):
+        return None
+    words = np.packbits(np.eye(chain.states, dtype=bool), axis=1)
+    full = np.packbits(np.ones(chain.states, dtype=bool))
+    last = longest if chain.periodic else min(longest, chain.horizon)
+    needed = np.full(chain.starts, last + 1)
+    for start in range(chain.starts):
+        reached = words
+        for length in range(1, (last if chain.periodic else min(last, chain.horizon - start)) + 1):
+            matrix = chain.sparse[chain.index(start + length - 1)]
+            reached = np.bitwise_or.reduceat(reached[matrix.indices], matrix.indptr[:-1], axis=0)
+            if (reached == full).all():
+                needed[start] = length
+                break
+        if chain.periodic and needed[start] > last:
+            return None
+    for length in range(1, last + 1):
+        if (needed[: None if chain.periodic else chain.horizon + 1 - length] <= length).all():
+            return length
+    return None
+
+
+def affordable(chain: Chain) -> int:
+    """How many rounds of supports can be looked at in some seconds, from every start."""
+    work = chain.starts * max(1, *(matrix.nnz for matrix in chain.sparse)) * (chain.states // 64 + 16)
+    return max(4, int(2e9 // work))
 
 
 def zeros(chain: Chain, longest: int) -> list[int]:
@@ -95,10 +150,9 @@ def _supports(chain: Chain, longest: int) -> Iterator[NDArray[np.bool_]]:
     """For m = 1..longest the supports of all products over m rounds that can differ; kept apart from sizes, which may
     underflow."""
     stored = (chain.rounds > 0).astype(np.float32)
-    found = stored[: chain.horizon]
-    for length in range(1, min(longest, chain.horizon) + 1):
+    found = stored[: None if chain.periodic else chain.horizon]
+    for length in range(1, (longest if chain.periodic else min(longest, chain.horizon)) + 1):
         if length > 1:
-            starts = min(len(found), chain.horizon + 1 - length)
-            steps = np.arange(starts) + length - 1
-            found = ((stored[steps % len(stored) if chain.periodic else steps] @ found[:starts]) > 0).astype(np.float32)
+            steps = np.arange(len(found) if chain.periodic else chain.horizon + 1 - length) + length - 1
+            found = ((stored[chain.index(steps)] @ found[: len(steps)]) > 0).astype(np.float32)
         yield found > 0

@@ -9,16 +9,55 @@ to the horizon, or cut off with a tail bounded by the contraction.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.chain import Chain
-from theory.connectivity import positivity_bound, positivity_time, windows
+from theory.connectivity import Windows, positivity_bound, positivity_time, windows
+from theory.iteration import product_map, singular_value
+
+BATCH = 2**24
+"""Entries of products that are held at once."""
 
 NEGLIGIBLE = 1e-14
 """Norms below this over the smallest weight are rounding of exact averaging."""
+
+
+def sudden_end(norms: Sequence[float] | NDArray[np.float64]) -> int | None:
+    """The first m at which norms are 0 to rounding, if they were not small just before: a slow decay reaches every
+    threshold, a factor below 1e-6 in one round is an end."""
+    for length, norm in enumerate(norms):
+        if norm <= 1e-12:
+            return length if length == 0 or norms[length - 1] > 1e-6 else None
+    return None
+
+
+def exact_averaging(chain: Chain, longest: int) -> tuple[int | None, int | None]:
+    """After how many rounds products average exactly: those that start at round 0, and those that start anywhere (the
+    most over all starts); None where they do so in the limit only, or not within `longest` rounds.
+
+    Once exact from a start, products stay so, as remainders compose. All starts that can differ are looked at, of a
+    chain that never repeats those that leave `longest` rounds.
+    """
+    first = _exact_from(chain, 0, longest)
+    if first is None:
+        return None, None
+    others = min(chain.distinct, chain.horizon + 1 - longest)
+    found = [_exact_from(chain, start, longest) for start in range(1, others)]
+    return first, None if None in found else max([first, *(length for length in found if length is not None)])
+
+
+def _exact_from(chain: Chain, start: int, longest: int) -> int | None:
+    norms: list[float] = []
+    for length, found in enumerate(chain.products(longest, np.array([chain.index(start)]))):
+        weights = chain.weights[start + length][:, None]
+        norms.append(float(np.linalg.norm(found[0] / weights - 1.0 / chain.real)))
+        if norms[-1] <= 1e-9:
+            break
+    return sudden_end(norms)
 
 
 @dataclass(frozen=True)
@@ -78,11 +117,7 @@ class Profile:
     @property
     def exact_after(self) -> int | None:
         """The smallest m from which on products average exactly; None if they do so in the limit only."""
-        small = np.flatnonzero(self.norms <= 1e-12)
-        if not len(small):
-            return None
-        first = int(small[0])
-        return first if first == 0 or self.norms[first - 1] > 1e-6 else None  # a sudden end, not a slow one
+        return sudden_end(self.norms)
 
 
 def contraction(chain: Chain, longest: int) -> Contraction | None:
@@ -91,17 +126,22 @@ def contraction(chain: Chain, longest: int) -> Contraction | None:
     time = positivity_time(chain, longest)
     if time is None:
         return None
-    *_, found = chain.products(time)
-    return Contraction(time, float(found[:, : chain.real].min()), chain.least_weight, chain.real)
+    batch = max(1, int(BATCH // chain.states**2))
+    least = math.inf
+    for first in range(0, chain.starts if chain.periodic else chain.horizon + 1 - time, batch):
+        starts = np.arange(first, min(first + batch, chain.starts if chain.periodic else chain.horizon + 1 - time))
+        *_, found = chain.products(time, starts)
+        least = min(least, float(found[:, : chain.real].min()))
+    return Contraction(time, least, chain.least_weight, chain.real)
 
 
-def a_priori(chain: Chain, delay: int = 0) -> Contraction | None:
+def a_priori(chain: Chain, delay: int = 0, found: Windows | None = None) -> Contraction | None:
     """The same constants from B, Delta, tau and the smallest share 1/D alone: eta >= D^{-T}, delta >= D^{-T}; None
     where no B exists.
 
-    chain: the rounds without delays.
+    chain: the rounds without delays. found: their windows, where these are known already.
     """
-    found = windows(chain)
+    found = found or windows(chain)
     if found is None:
         return None
     time = positivity_bound(found, chain.real, delay)
@@ -109,8 +149,9 @@ def a_priori(chain: Chain, delay: int = 0) -> Contraction | None:
     return Contraction(time, share**time, share**time, chain.real)
 
 
-def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
-    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact to rounding.
+def profile(chain: Chain, longest: int, bound: Contraction | None, starts: NDArray[np.int64] | None = None) -> Profile:
+    """eps_m for m = 0..longest (real rows and columns), stopped early where products have become exact to rounding;
+    the largest over all starts that can differ, or over those given.
 
     The tail is bounded by `bound`, or by composition where that is less: with F of Chain.remainders, M the cut and
     theta = sup |F_M|_2, eps_{m + qM} <= sup |E_m|_2 theta^q (all columns), so the tail is geometric in blocks of M.
@@ -118,13 +159,10 @@ def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
     norms: list[float] = []
     wide: list[float] = []
     theta, negligible = math.inf, NEGLIGIBLE / chain.least_weight
-    for length, found in enumerate(chain.remainders(longest)):
-        kernels = found[:, : chain.real] / chain.weights[np.arange(len(found)) + length][:, :, None]
-        norms.append(_largest_norm(kernels[:, :, : chain.real]))
-        wide.append(norms[-1] if chain.states == chain.real else _largest_norm(kernels))
-        if norms[-1] <= negligible or length == longest:
-            theta = _largest_norm(found)
-            break
+    for own, whole, last in _norms(chain, min(longest, chain.horizon), starts, negligible):
+        norms.append(own)
+        wide.append(whole)
+        theta = last
     cut = len(norms) - 1
     if cut == chain.horizon:
         return Profile(np.array(norms), (0.0, 0.0))
@@ -134,6 +172,39 @@ def profile(chain: Chain, longest: int, bound: Contraction | None) -> Profile:
         tails[0] = min(tails[0], float(block.sum()) * theta / (1 - theta))
         tails[1] = min(tails[1], float(block @ block) * theta**2 / (1 - theta**2))
     return Profile(np.array(norms), (tails[0], tails[1]))
+
+
+def _norms(chain: Chain, longest: int, starts: NDArray[np.int64] | None, negligible: float) -> Iterator[tuple[float, float, float]]:
+    """For m = 0, 1, ...: the largest |E_m|_2 over real columns, that over all columns, and, in the last item, |F_M|_2."""
+    if chain.large and chain.states == chain.real:
+        begin = np.arange(chain.distinct) if starts is None else starts
+        for length in range(longest + 1):
+            seen = begin[begin + length <= chain.horizon]
+            norm = max(_iterated(chain, int(start), length, weighted=True) for start in seen)
+            ends = norm <= negligible or length == longest
+            yield norm, norm, max(_iterated(chain, int(start), length, weighted=False) for start in seen) if ends else math.inf
+            if ends:
+                return
+    for length, found in enumerate(chain.remainders(longest, starts)):
+        kernels = found[:, : chain.real] / chain.weights[_ends(chain, starts, length)][:, :, None]
+        own = _largest_norm(kernels[:, :, : chain.real])
+        whole = own if chain.states == chain.real else _largest_norm(kernels)
+        ends = own <= negligible or length == longest
+        yield own, whole, _largest_norm(found) if ends else math.inf
+        if ends:
+            return
+
+
+def _ends(chain: Chain, starts: NDArray[np.int64] | None, length: int) -> NDArray[np.int64]:
+    """The steps s + m at which products that begin at the starts end, within the horizon."""
+    found = (np.arange(chain.distinct) if starts is None else starts) + length
+    return found[found <= chain.horizon]
+
+
+def _iterated(chain: Chain, start: int, length: int, weighted: bool) -> float:
+    """|F_{s+m:s}|_2, or |E_{s+m:s}|_2 if `weighted`, found by iteration."""
+    weights = chain.weights[start + length]
+    return singular_value(product_map(chain, start, length, weights / chain.real, 1.0 / weights if weighted else 1.0))
 
 
 def _largest_norm(matrices: NDArray[np.float64]) -> float:

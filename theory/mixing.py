@@ -13,16 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError
+from sgpsim.schedules.precision import rounded_to
 from sgpsim.schedules.schedule import Schedule
 from theory import assumptions
+from theory.chain import Chain
 from theory.claims import claims
-from theory.connectivity import strongly_connected, unions
-from theory.contraction import Contraction, Profile, a_priori, contraction, profile
+from theory.connectivity import positivity_time, strongly_connected, unions
+from theory.contraction import Contraction, Profile, a_priori, exact_averaging, profile
 from theory.setting import Setting
 from theory.spectrum import gap, second_singular_values
 
 SHOWN = 12
 """Product lengths whose singular values are given."""
+
+LONGEST_OF_LARGE = 16
+"""Product lengths whose norms are looked at where they are found by iteration; the tail is bounded."""
+
+ITERATED_NORMS = 120
+"""How many norms are found by iteration; if all starts need more, some starts stand for all."""
+
+LEAST_WEIGHT = 1e-280
+"""Weights below this leave the floating-point range when divided by."""
+
+MOST_BYTES = 6e9
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,8 @@ class Assumption:
 
 @dataclass(frozen=True)
 class Application:
-    """Whether a claim applies: `applies`, `needs` (only what the matrices do not say is open), or `fails`; and why."""
+    """Whether a claim applies: `applies`, `needs` (only what the matrices do not say is open), `rounds` (only looking at
+    more rounds decides), or `fails`; and why."""
 
     claim: str
     status: str
@@ -48,11 +63,12 @@ class Application:
 class Mixing:
     """title, nodes, period (None: never repeats), rounds (looked at), assumptions; then, per quantity:
 
-    smallest_share; row_sums, the least and the largest; window B, diameters per window, same_windows; time T and the
-    bound proved for it; contraction; profile; singular: second singular value of products of 1, 2, ... rounds,
-    largest over starts; spectral_gap per round; exact_after: rounds after which averaging is exact; weights:
-    smallest and largest weight seen; weight_bound: what is known of them from B and the smallest share;
-    applications: which claims apply.
+    smallest_share; row_sums, the least and the largest; window B, diameters per window, same_windows; time T, the bound
+    proved for it, and the longest products looked at for it; contraction; profile; singular: second singular value of
+    products of 1, 2, ... rounds, largest over starts; spectral_gap per round; exact: rounds after which averaging is
+    exact, from round 0 and from any start; weights: smallest and largest weight seen; weight_bound: what is known of
+    them from B and the smallest share; starts: how many starts the profile looked at, of how many (fewer: its norms are
+    samples, hence lower bounds); singular_starts: the same for the singular values; applications: which claims apply.
     """
 
     title: str
@@ -65,13 +81,18 @@ class Mixing:
     window: int | None
     diameters: tuple[int, ...]
     same_windows: bool
+    time: int | None
     time_bound: int | None
+    time_looked_at: int
     contraction: Contraction | None
     profile: Profile | None
     singular: NDArray[np.float64]
     spectral_gap: float | None
+    exact: tuple[int | None, int | None] | None
     weights: tuple[float, float] | None
     weight_bound: float | None
+    starts: tuple[int, int]
+    singular_starts: tuple[int, int]
     applications: tuple[Application, ...]
 
     @property
@@ -81,18 +102,36 @@ class Mixing:
     @property
     def doubly_stochastic(self) -> bool:
         columns = next(one for one in self.assumptions if "column" in one.name)
-        return columns.passed and max(abs(self.row_sums[0] - 1), abs(self.row_sums[1] - 1)) <= assumptions.COLUMN_TOLERANCE
+        off = max(abs(self.row_sums[0] - 1), abs(self.row_sums[1] - 1))
+        return columns.passed and off <= assumptions.COLUMN_TOLERANCE * self.nodes
 
 
 def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
-    """Look at `schedule`. rounds: how many; by default enough for weights to settle, less where nothing repeats."""
+    """Look at `schedule`. rounds: how many; by default enough for weights to settle, less where nothing repeats.
+
+    Errors: SpecificationError where the rounds would not fit into memory.
+    """
+    _require_memory(schedule, title, rounds)
     count = rounds or _enough(schedule)
     setting = Setting.of(title, schedule, count)
     chain, found = setting.chain, setting.windows
     asked = _asked(setting)
+    nonnegative, stochastic = asked[0].passed, asked[1].passed
     sound = all(assumption.passed for assumption in asked)
-    bound = contraction(chain, count) if sound else None
-    prior = a_priori(chain) if sound else None
+    settled = nonnegative and stochastic and chain.least_weight > LEAST_WEIGHT
+    bound = setting.contraction if settled else None
+    looked_at = setting.products_looked_at if nonnegative and found is not None else 0
+    time = bound.time if bound is not None else None if settled else positivity_time(chain, looked_at)
+    averaging = settled and (sound or bound is not None)
+    exact = exact_averaging(chain, max(1, count // 2)) if averaging else None
+    prior = a_priori(chain, found=found) if sound else None
+    starts, singular_starts = np.arange(0), _spread(chain, chain.starts, SHOWN)
+    norms: Profile | None = None
+    if averaging:
+        longest = min(max(1, count // 2), LONGEST_OF_LARGE) if chain.large else max(1, count // 2)
+        alone = profile(chain, longest, bound, np.arange(1))
+        starts = _spread(chain, chain.distinct, len(alone.norms))
+        norms = alone if len(starts) == 1 else profile(chain, longest, bound, starts)
     sums = chain.rounds.sum(axis=2)
     return Mixing(
         title=title,
@@ -100,20 +139,42 @@ def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
         period=schedule.period,
         rounds=count,
         assumptions=asked,
-        smallest_share=float(chain.rounds[chain.rounds > 0].min(initial=np.inf)),
+        smallest_share=float(np.where(chain.rounds > 0, chain.rounds, np.inf).min()),
         row_sums=(float(sums.min()), float(sums.max())),
         window=None if found is None else found.length,
         diameters=() if found is None else found.diameters,
         same_windows=found is not None and found.constant,
-        time_bound=None if prior is None else prior.time,
+        time=time,
+        time_bound=setting.time_bound if nonnegative else None,
+        time_looked_at=looked_at,
         contraction=bound,
-        profile=profile(chain, max(1, count // 2), bound) if sound else None,
-        singular=second_singular_values(chain, min(SHOWN, count)),
-        spectral_gap=gap(chain) if sound else None,
-        weights=(chain.least_weight, float(chain.weights.max())) if sound else None,
+        profile=norms,
+        singular=second_singular_values(chain, min(SHOWN, count), singular_starts),
+        spectral_gap=gap(chain, exact=exact is not None and exact[1] is not None) if stochastic else None,
+        exact=exact,
+        weights=(chain.least_weight, float(chain.weights.max())) if settled else None,
         weight_bound=None if prior is None else prior.weight,
+        starts=(len(starts), chain.distinct),
+        singular_starts=(len(singular_starts), chain.starts),
         applications=tuple(_application(setting, name) for name in claims()),
     )
+
+
+def _require_memory(schedule: Schedule, title: str, rounds: int | None) -> None:
+    stored = schedule.period or rounds or 64
+    needed = 3.0 * 8 * stored * schedule.size**2  # the rounds, and twice that while they are looked at
+    if needed > MOST_BYTES:
+        raise SpecificationError(
+            f"theory mixing of {title} would look at {stored} rounds of {schedule.size} x {schedule.size} numbers, {needed / 1e9:.3g} GB"
+            f" in memory; at most {MOST_BYTES / 1e9:.3g} GB are taken. Give fewer nodes, or a shorter period."
+        )
+
+
+def _spread(chain: Chain, starts: int, lengths: int) -> NDArray[np.int64]:
+    """All starts, or as many, evenly spread and the first among them, as norms of `lengths` products each allow."""
+    affordable = ITERATED_NORMS if chain.large else int(4e9 / chain.states**3)
+    most = max(1, affordable // lengths)
+    return np.arange(starts) if starts <= most else np.unique(np.linspace(0, starts - 1, most).round().astype(np.int64))
 
 
 def _enough(schedule: Schedule) -> int:
@@ -151,6 +212,13 @@ def _place(rounds: NDArray[np.float64]) -> str:
 def _column_cure(rounds: NDArray[np.float64]) -> str:
     columns, rows = rounds.sum(axis=1), rounds.sum(axis=2)
     step, sender = np.unravel_index(int(np.abs(columns - 1).argmax()), columns.shape)
+    off = float(np.abs(columns - 1).max())
+    written = rounded_to(rounds[rounds != 0.0], off, int(np.count_nonzero(rounds, axis=1).max()))
+    if written is not None:
+        return (
+            f"all shares look rounded to {written}, which explains {off:.2g}: divide by the column sums in float64,"
+            " P / P.sum(axis=0) (of a stack: P / P.sum(axis=1, keepdims=True))"
+        )
     if np.abs(rows - 1).max() <= assumptions.COLUMN_TOLERANCE:
         return "rows sum to 1 instead: transpose, P[receiver, sender] holds what the sender gives"
     return f"divide column {sender} of round {step}, which sums to {columns[step, sender]:.6g}, by that sum"
@@ -163,6 +231,8 @@ def _selfless(rounds: NDArray[np.float64]) -> int:
 def _connection_cure(setting: Setting) -> str:
     """Whom nothing of whom ever reaches, over the longest window looked at."""
     chain = setting.chain
+    if assumptions.jointly_connected(setting).status == "unknown":
+        return f"look at more rounds: --rounds {2 * chain.horizon}"
     longest = len(chain.rounds) if chain.periodic else max(1, chain.horizon // 2)
     for union in unions(chain, longest):
         if not strongly_connected(union):
@@ -179,5 +249,8 @@ def _application(setting: Setting, name: str) -> Application:
     failing = [hypothesis for hypothesis in hypotheses if hypothesis.status == "fails"]
     if failing:
         return Application(name, "fails", f"{failing[0].sentence} ({failing[0].evidence})")
-    open_ = [hypothesis.sentence for hypothesis in hypotheses if hypothesis.status == "unknown"]
-    return Application(name, "needs" if open_ else "applies", "; ".join(open_))
+    open_ = [hypothesis for hypothesis in hypotheses if hypothesis.status == "unknown"]
+    rounds = [one for one in open_ if one.evidence.startswith(assumptions.MORE_ROUNDS)]
+    if rounds:
+        return Application(name, "rounds", f"{rounds[0].sentence}: {rounds[0].evidence}")
+    return Application(name, "needs" if open_ else "applies", "; ".join(one.sentence for one in open_))

@@ -13,11 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from theory.mixing import Mixing
+from theory.mixing import Application, Mixing
 
 APPLICATIONS = {
     "applies": "Claims that apply:",
     "needs": "Claims that apply once objective, step size or durations satisfy what `python -m theory verify NAME` lists:",
+    "rounds": "Claims that apply once more rounds are looked at (--rounds):",
     "fails": "Claims that do not apply:",
 }
 
@@ -38,7 +39,7 @@ def plain(found: Mixing) -> dict[str, Any]:
         "window": found.window,
         "diameters": list(found.diameters),
         "same_union_graph_in_every_window": found.same_windows,
-        "positivity_time": None if bound is None else bound.time,
+        "positivity_time": found.time,
         "positivity_time_bound": found.time_bound,
         "smallest_product_entry": None if bound is None else bound.least,
         "contraction_factor": None if bound is None else bound.factor,
@@ -46,10 +47,13 @@ def plain(found: Mixing) -> dict[str, Any]:
         "profile_tails": None if profile is None else [_finite(tail) for tail in profile.tails],
         "S1": None if profile is None else _finite(profile.first),
         "S2": None if profile is None else _finite(profile.second),
-        "exact_after": None if profile is None else profile.exact_after,
+        "exact_after": None if found.exact is None else found.exact[1],
+        "exact_after_from_round_0": None if found.exact is None else found.exact[0],
         "second_singular_values": found.singular.tolist(),
         "second_singular_values_squared": (found.singular**2).tolist(),
         "spectral_gap": found.spectral_gap,
+        "starts_of_profile": dict(zip(("looked_at", "of"), found.starts, strict=True)),
+        "starts_of_singular_values": dict(zip(("looked_at", "of"), found.singular_starts, strict=True)),
         "weights": None if found.weights is None else list(found.weights),
         "weight_lower_bound": found.weight_bound,
         "claims": [{"claim": a.claim, "status": a.status, "why": a.why} for a in found.applications],
@@ -70,42 +74,87 @@ def show(found: Mixing, console: Console) -> None:
         figures.add_row(name, value)
     console.print(figures)
     for status, title in APPLICATIONS.items():
-        names = [application for application in found.applications if application.status == status]
-        told = [f"{a.claim} ({a.why})" if status == "fails" else a.claim for a in names]
-        if told:
-            console.print(f"[bold]{title}[/] {'; '.join(told)}", highlight=False)
+        _claims(title, [a for a in found.applications if a.status == status], status in ("rounds", "fails"), console)
+
+
+def _claims(title: str, applications: list[Application], reasons: bool, console: Console) -> None:
+    """One line of names, or a line per reason with the claims that share it."""
+    if not applications:
+        return
+    if not reasons:
+        console.print(f"[bold]{title}[/] {'; '.join(application.claim for application in applications)}", highlight=False)
+        return
+    console.print(f"[bold]{title}[/]")
+    grouped: dict[str, list[str]] = {}
+    for application in applications:
+        grouped.setdefault(application.why, []).append(application.claim)
+    for why, names in grouped.items():
+        console.print(f"  {why}: {'; '.join(names)}", highlight=False, markup=False)
 
 
 def _figures(found: Mixing) -> list[tuple[str, str]]:
     """Name and value of every quantity, in words."""
     stochastic = " (doubly stochastic: weights stay 1)" if found.doubly_stochastic else ""
     lines = [
-        ("smallest nonzero share", _number(found.smallest_share)),
+        ("smallest share above 0", _number(found.smallest_share) if math.isfinite(found.smallest_share) else "there is none"),
         ("row sums", f"{found.row_sums[0]:.6g} to {found.row_sums[1]:.6g}{stochastic}"),
     ]
     if found.window is not None:
         same = "the same" if found.same_windows else "another"
         told = f"{found.window}; union graph {same} in every window, diameters {_spread(found.diameters)}"
         lines.append(("smallest window B", told))
-    lines.append(("second singular value of m rounds", _list(found.singular)))
+    sampled = _sample(found.singular_starts)
+    lines.append(("second singular value of m rounds", _list(found.singular) + sampled))
     lines.append(("  its square", _list(found.singular**2)))
     if found.spectral_gap is not None:
-        lines.append(("spectral gap per round", _number(found.spectral_gap)))
+        exact = found.exact is not None and found.exact[1] is not None
+        told = " (products average exactly; what rounding leaves of an eigenvalue 0 counts as 0)" if exact else ""
+        lines.append(("spectral gap per round", _number(found.spectral_gap) + told))
+    elif found.period is not None and found.passed:
+        lines.append(("spectral gap per round", "not found: the iteration did not converge"))
     if found.weights is not None:
         seen = f"{found.weights[0]:.4g} to {found.weights[1]:.4g}"
-        lines.append(("weights", f"{seen}; at least {_number(found.weight_bound)} by B and the smallest share"))
+        known = "" if found.weight_bound is None else f"; at least {_tiny(found.weight_bound)} by B and the smallest share"
+        lines.append(("weights", seen + known))
     bound, profile = found.contraction, found.profile
+    if found.window is not None and found.assumptions[0].passed:
+        lines.append(("every product positive after T", _time(found)))
     if bound is not None:
         form = "no C q^m form" if bound.geometric is None else "C = {:.4g}, q = {:.6g}".format(*bound.geometric)
-        lines.append(("every product positive after T", f"{bound.time} rounds (proved: at most {found.time_bound})"))
+        if 0 < bound.nodes * bound.least < 1e-12:
+            form = f"1 - lambda = {bound.nodes * bound.least:.3g}; {form}"
         lines.append(("contraction (Lemma A)", f"lambda = {bound.factor:.6g}, delta = {bound.weight:.4g}; {form}"))
     if profile is not None:
         cut = f"{_number(profile.tails[0])} and {_number(profile.tails[1])} of it cut off"
-        lines.append(("contraction profile eps_0, eps_1, ...", _list(profile.norms[:12])))
-        lines.append(("S1 and S2", f"{_number(profile.first)} and {_number(profile.second)} ({cut})"))
-        after = profile.exact_after
-        lines.append(("exact averaging", "no, in the limit only" if after is None else f"after {after} rounds"))
+        sampled = _sample(found.starts)
+        lines.append(("contraction profile eps_0, eps_1, ...", _list(profile.norms[:12], 1e-13) + sampled))
+        lines.append(("S1 and S2", f"{_number(profile.first)} and {_number(profile.second)} ({cut}){sampled}"))
+    if found.exact is not None:
+        lines.append(("exact averaging", _exactness(*found.exact)))
     return lines
+
+
+def _time(found: Mixing) -> str:
+    proved = "" if found.time_bound is None else f"proved: at most {found.time_bound}"
+    if found.time is not None:
+        return f"{found.time} rounds" + (f" ({proved})" if proved else "")
+    if proved:
+        return f"{proved} rounds; products of up to {found.time_looked_at} were looked at, more rounds are needed"
+    if found.period is None:
+        return f"not within the {found.time_looked_at} rounds looked at"
+    return "never: products go round in circles (no power of the product over a period is positive)"
+
+
+def _exactness(from_start: int | None, from_any: int | None) -> str:
+    if from_start is None:
+        return "no, in the limit only"
+    anywhere = "in the limit only" if from_any is None else f"after {from_any} rounds"
+    return f"after {from_start} rounds from round 0, {anywhere} from any start"
+
+
+def _sample(starts: tuple[int, int]) -> str:
+    """What to add to figures that are the largest over some starts only."""
+    return "" if starts[0] == starts[1] else f" (sample: the largest over {starts[0]} of {starts[1]} starts)"
 
 
 def draw(found: Mixing, path: Path) -> None:
@@ -139,12 +188,17 @@ def _spread(values: tuple[int, ...]) -> str:
     return str(values[0]) if min(values) == max(values) else f"{min(values)} to {max(values)}"
 
 
-def _list(values: np.ndarray) -> str:
-    return ", ".join(f"{value:.4g}" if value > 1e-12 else "0" for value in values)
+def _list(values: np.ndarray, floor: float = 0.0) -> str:
+    """The values; those up to `floor` are rounding of 0."""
+    return ", ".join(f"{value:.4g}" if value > floor else "0" for value in values)
 
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
+
+
+def _tiny(value: float) -> str:
+    return "a number below the floating-point range" if value == 0.0 else f"{value:.4g}"
 
 
 def _finite(value: float) -> float | None:

@@ -20,7 +20,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.schedules.schedule import Schedule
 from theory.chain import Chain
-from theory.connectivity import Windows, positivity_bound, windows
+from theory.connectivity import Windows, affordable, positivity_bound, time_bound, windows
 from theory.contraction import Contraction, Profile, contraction, profile
 from theory.delays import augmented
 from theory.displacement import Displacement
@@ -136,11 +136,25 @@ class Setting:
         return windows(self.chain)
 
     @cached_property
+    def time_bound(self) -> int | None:
+        """By when every product is proved to be positive; None where nothing is proved. Without late messages."""
+        return time_bound(self.chain, self.windows) if (self.chain.rounds >= 0).all() else None
+
+    @cached_property
     def contraction(self) -> Contraction | None:
-        """Lemma A's constants, computed from the products; None where nothing contracts within the horizon."""
+        """Lemma A's constants, computed from the products; None where no product looked at is positive."""
         if self.windows is None:
             return None
-        return contraction(self.mixing, min(self.steps, positivity_bound(self.windows, self.nodes, self.delay)))
+        return contraction(self.mixing, self.products_looked_at)
+
+    @property
+    def products_looked_at(self) -> int:
+        """Lengths of products that positivity is looked for in: up to what is proved, of rounds that repeat also beyond
+        the horizon as far as seconds allow."""
+        assert self.windows is not None
+        late = positivity_bound(self.windows, self.nodes, self.delay)
+        proved = late if self.delay else self.time_bound or late
+        return min(proved, max(self.steps, affordable(self.mixing)) if self.mixing.periodic else self.steps)
 
     @cached_property
     def profile(self) -> Profile:

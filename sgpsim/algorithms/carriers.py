@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import block_array, csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
 
 from sgpsim.errors import SpecificationError
+from sgpsim.schedules.primitivity import primitive
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import TOLERANCE, probe
 
@@ -66,33 +65,12 @@ def require_averaging(method: str, schedule: Schedule) -> None:
             )
     if all(min(schedule.round(step).kept) > 0.0 for step in window):
         return
-    if not (_primitive(schedule, window) if steps.repeats else _positive(schedule, steps.window)):
+    if not (primitive([schedule.matrix(step) for step in window]) if steps.repeats else _positive(schedule, steps.window)):
         raise SpecificationError(
             f"{what}: some node keeps no share of its own, and products of the rounds do not tend to averaging (they go"
             " round in circles, as two nodes that only swap do)."
             " Give every node a share of its own, as (P + I)/2 does."
         )
-
-
-def _primitive(schedule: Schedule, window: range) -> bool:
-    """Whether some power of the product over `window`, which repeats, is positive.
-
-    Looked at in the graph of (step, node): one arc per share from a step to the next, the last to the first. The product
-    is primitive exactly if that graph is strongly connected and its cycles' lengths have no common divisor beyond the
-    number of steps.
-    """
-    length = len(window)
-    arcs = [(schedule.matrix(step) > 0.0).astype(np.float64).T.tocsr() for step in window]
-    blocks: list[list[csr_array | None]] = [[None] * length for _ in range(length)]
-    for index, arc in enumerate(arcs):
-        blocks[index][(index + 1) % length] = arc
-    graph = csr_array(block_array(blocks, format="csr")) if length > 1 else arcs[0]
-    parts, _ = connected_components(graph, connection="strong")
-    if parts > 1:
-        return False
-    levels = np.asarray(dijkstra(graph, indices=[0], unweighted=True)[0]).astype(np.int64)
-    senders, receivers = graph.nonzero()
-    return int(np.gcd.reduce(levels[senders] + 1 - levels[receivers])) == length
 
 
 def _positive(schedule: Schedule, window: range) -> bool:

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from sgpsim.errors import SpecificationError
+from sgpsim.schedules.precision import rounded_to
 from sgpsim.schedules.schedule import Round, Schedule
 from sgpsim.schedules.switched import Switched
 
@@ -97,8 +98,10 @@ def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) ->
     wrong = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE * np.bincount(of, minlength=found.size))
     if len(wrong):
         sender = int(wrong[0])
+        written = rounded_to(every, float(np.abs(sums - 1.0).max()), int(np.bincount(of).max()))
+        seen = "" if written is None else f" (all shares look rounded to {written})"
         raise SpecificationError(
-            f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}; they must sum to 1, its own included,"
+            f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}{seen}; they must sum to 1, its own included,"
             " or mass is lost or made."
             f" Divide column {sender} of P[receiver, sender] by its sum (transpose P if its rows sum to 1), or take a"
             " share rule such as Uniform()."

@@ -24,7 +24,7 @@ class AbsoluteProbabilities(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), assumptions.self_loops(setting)]
+        return [assumptions.nonnegative(setting), assumptions.column_sums(setting), assumptions.self_loops(setting)]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         weights = setting.chain.weights[:-1] / setting.nodes

@@ -25,7 +25,8 @@ class DeviationDecomposition(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), assumptions.self_loops(setting), assumptions.mixed_moves(setting)]
+        signs = assumptions.nonnegative(setting)
+        return [signs, assumptions.column_sums(setting), assumptions.self_loops(setting), assumptions.mixed_moves(setting)]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         chain, nodes = setting.mixing, setting.nodes

@@ -23,7 +23,7 @@ class KernelAnnihilatesWeights(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), assumptions.self_loops(setting)]
+        return [assumptions.nonnegative(setting), assumptions.column_sums(setting), assumptions.self_loops(setting)]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         count = sum(1 for _ in pairs(setting.chain))

@@ -22,11 +22,11 @@ class ProfileSums(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         found = setting.contraction
-        positive = found is not None and found.factor > 0
-        told = "unknown" if found is None else f"lambda = {found.factor:.4g}"
+        positive = found is not None and 0 < found.factor < 1  # 1 where 1 - n eta is 1 to rounding
+        told = "unknown" if found is None else f"lambda = {found.factor:.4g}, n eta = {found.nodes * found.least:.3g}"
         return [
             *assumptions.matrices(setting),
-            Hypothesis("lambda > 0, so that C and q exist", "holds" if positive else "fails", told),
+            Hypothesis("0 < lambda < 1 in floating point, so that C and q exist", "holds" if positive else "fails", told),
         ]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:

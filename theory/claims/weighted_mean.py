@@ -21,7 +21,8 @@ class WeightedMean(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return [assumptions.column_sums(setting), assumptions.self_loops(setting), assumptions.known_rounds(setting)]
+        signs = assumptions.nonnegative(setting)
+        return [signs, assumptions.column_sums(setting), assumptions.self_loops(setting), assumptions.known_rounds(setting)]
 
     def predicted(self, setting: Setting, evidence: Path) -> Curve:
         return Curve.of("step", np.arange(evidence.steps + 1), evidence.average)
