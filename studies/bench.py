@@ -170,7 +170,8 @@ def measure(pairs: int, only: str, brief: bool) -> Iterable[Figure]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=len(tasks))
-        for name, task in tasks:
+        while tasks:
+            name, task = tasks.pop(0)  # a row that is done lets go of its data
             progress.update(bar, description=name)
             figures = task()
             for each in figures:  # on a terminal that shows no bar these lines are the progress

@@ -134,8 +134,6 @@ def regular_mixing(nodes: int) -> csr_array:
 
 SMALL = Logistic(256, 100, 100, 16)
 """SGP's usual job."""
-WIDE = Logistic(256, 100_000, 8, 4)
-"""Points so long that nothing fits a cache: 0.2 GB of them, and 1.6 GB of data."""
 MEMORY = Logistic(256, 100_000, 4, 16)
 """The job whose peak memory is looked at."""
 
@@ -208,7 +206,9 @@ class Row:
 
 def rows(brief: bool = False) -> list[Row]:
     """All rows that run in this process; brief: the same on small jobs."""
-    small, wide = (Logistic(16, 20, 20, 4), Logistic(8, 300, 8, 4)) if brief else (SMALL, WIDE)
+    small = Logistic(16, 20, 20, 4) if brief else SMALL
+    # points so long that nothing fits a cache: 0.2 GB of them, and 1.6 GB of data, let go of with the row
+    wide = Logistic(8, 300, 8, 4) if brief else Logistic(256, 100_000, 8, 4)
     found = [_common(nodes, long) for nodes, long in ((16, 4000), (64, 2000), (256, 600))]
     found.append(_common(16, 1000, seeds=16))
     found += [_set_up(rounds) for rounds in (1, 10, 100)]

@@ -42,8 +42,7 @@ class RandomRegular(Schedule):
             raise SpecificationError(
                 f"{what}: degree times size must be even, as every edge has two ends. Take size {self.size + 1}."
             )
-        arcs = nx.DiGraph((sender, receiver) for sender, found in enumerate(self.receivers) for receiver in found)
-        if not nx.is_strongly_connected(arcs):
+        if not nx.is_connected(nx.Graph(dict(enumerate(self.receivers)))):
             raise SpecificationError(
                 f"{what}: the graph drawn falls into parts that never exchange. Take another seed or a higher degree."
             )
@@ -51,7 +50,7 @@ class RandomRegular(Schedule):
     @cached_property
     def receivers(self) -> tuple[tuple[int, ...], ...]:
         """Of each sender, in cyclic order from the next node on."""
-        graph = nx.random_regular_graph(self.degree, self.size, seed=self.seed).to_directed()
+        graph = nx.random_regular_graph(self.degree, self.size, seed=self.seed).to_directed(as_view=True)
         return tuple(tuple(cyclic_receivers(graph, sender)) for sender in range(self.size))
 
     @property
