@@ -7,6 +7,8 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from sgpsim.__main__ import known_commands, main
+from sgpsim.__main__ import CODES, known_commands, main
+from sgpsim.commands.run import DIVERGED
 from sgpsim.progress import PATIENCE, Bar
 from sgpsim.store import load
 
@@ -180,6 +183,29 @@ def test_the_module_runs_as_a_program(file: Path) -> None:
     assert said.stderr == "sgpsim: small.toml: algorithm.descnt: unknown field of SGP; did you mean 'descent'?\n"
 
 
+def test_the_demo_is_ours_where_the_working_folder_has_studies_of_its_own(tmp_path: Path) -> None:
+    for name in ("studies", "theory"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    program = "from sgpsim.commands.demo import demonstration as d; print(d().__file__)"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{HOME}"}  # in the order that `python -m` has
+    said = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert said.stdout.strip() == str(HOME / "studies" / "demo.py"), said.stderr
+    before = [sys.executable, "-c", f"import theory; {program}"]
+    said = subprocess.run(before, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "in another folder" in said.stderr
+
+
+EXIT_CODES = {**{str(code): code for code in CODES.values()}, "0": 0, "5": DIVERGED, "130": 130, "143": 143}
+
+
+def test_every_exit_code_is_documented() -> None:
+    words = sgpsim("--help").out
+    assert "Exit codes" in words
+    for code in EXIT_CODES:
+        assert re.search(rf"\b{code}\b", words.split("Exit codes")[1]), code
+
+
 # -- bad input, line by line
 
 
@@ -219,7 +245,7 @@ BAD_INPUT = {
     "a multigraph": ("schedule={type='GraphFile', path='twice.graphml'}", "MultiDiGraph"),
     "other sizes": ("cluster.nodes=5", "for 4 nodes on a Cluster of 5"),
     "an unknown field": ("algorithm.descent.stepsize=1", "did you mean 'step_size'?"),
-    "a wrong type": ("budget.count=ten", "small.toml: budget.count: 'ten' is a string; it must be a whole number."),
+    "a wrong type": ("budget.count=ten", "small.toml: budget.count: Steps(count) is 'ten'; it must be a whole number"),
     "a step size of zero": ("algorithm.descent.step_size=0", "must be a finite number above 0"),
     "a step size that is none": ("algorithm.descent.step_size=nan", "must be a finite number above 0"),
     "more nodes than samples": (
