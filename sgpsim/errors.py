@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-LONGEST_VALUE = 60
-"""Characters of a value that a message repeats."""
+LONGEST_VALUE, LONGEST_PATH = 60, 300
+"""Characters of a value, and of a path, that a message repeats."""
 
 
 class SpecificationError(ValueError):
@@ -74,8 +74,8 @@ class NotSaved(RuntimeError):
         self.run, self.folder = run, folder
 
 
-def shown(value: Any) -> str:
-    """`value` as a message repeats it: on one line, not too long, whatever it is."""
+def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
+    """`value` as a message repeats it: on one line, not longer than `longest`, whatever it is."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
         return f"an array of shape {tuple(value.shape)}"
     try:
@@ -84,7 +84,7 @@ def shown(value: Any) -> str:
         if isinstance(value, int):
             return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1} digits"
         return f"an object of the class {type(value).__name__}"
-    return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 3]}..."
+    return words if len(words) <= longest else f"{words[: longest - 3]}..."
 
 
 def require_positive(what: str, value: float) -> None:

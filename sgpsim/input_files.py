@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 
 Content = TypeVar("Content")
 
@@ -27,7 +27,8 @@ def content_of(what: str, path: str | Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = reason_of(error)
     raise SpecificationError(
-        f"{what} is {str(path)!r}, which cannot be read ({reason}). Give the path of a file, absolute or from {Path.cwd()}."
+        f"{what} is {shown(str(path), LONGEST_PATH)}, which cannot be read ({reason}). Give the path of a file, absolute or"
+        f" from {Path.cwd()}."
     )
 
 
@@ -40,7 +41,7 @@ def understood(what: str, path: str | Path, kind: str, cure: str, read: Callable
         raise
     except Exception as error:
         raise SpecificationError(
-            f"{what} is {str(path)!r}, which cannot be read as {kind} ({reason_of(error)}). {cure}"
+            f"{what} is {shown(str(path), LONGEST_PATH)}, which cannot be read as {kind} ({reason_of(error)}). {cure}"
         ) from error
 
 

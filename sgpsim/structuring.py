@@ -262,7 +262,7 @@ def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
 
     def structure(value: Any, _: Any) -> tuple[Any, ...]:
         alone = is_number(value) or is_specification(type(value)) or _is_graph(type(value))
-        entries = [value] if repeated and alone and not nested else _entries(value)
+        entries = [value] if repeated and alone and not nested else entries_of(value)
         if not repeated and len(entries) != len(hooks):
             raise Unfit(value, f"a list of {len(hooks)}", "Give as many entries.")
         settled: list[Any] = []
@@ -278,7 +278,8 @@ def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     return structure
 
 
-def _entries(value: Any) -> Sequence[Any]:
+def entries_of(value: Any) -> Sequence[Any]:
+    """The entries of a list, or of anything else that can be gone through and comes to an end; raises Unfit."""
     if isinstance(value, list | tuple):
         return value
     try:
@@ -311,8 +312,9 @@ def _table(
         given = {name: value for name, value in found.items() if name != TAG}
         for name in given:
             if name not in known:
-                cure = nearest(str(name), known) if known else "it has none."
-                raise _at(str(name), f"unknown field of {kind.__name__}; {cure}")
+                word = name if isinstance(name, str) else shown(name)
+                cure = nearest(word, known) if known else "it has none."
+                raise _at(word, f"unknown field of {kind.__name__}; {cure}")
         hooks = kept or fields(kind, made)
         kept.update(hooks)
         for name in ("size", "nodes"):
@@ -383,7 +385,7 @@ def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str)
     if name is None:
         raise _at(TAG, f"missing; it must name {wanted}, one of {', '.join(known)}.")
     if not isinstance(name, str) or name not in known:
-        raise _at(TAG, f"{shown(name)} is unknown; {nearest(str(name), known)}")
+        raise _at(TAG, f"{shown(name)} is unknown; {nearest(name if isinstance(name, str) else '', known)}")
     return made.structure(value, known[name])
 
 

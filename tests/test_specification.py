@@ -68,7 +68,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "too small to be squared": (lambda: Seconds(1e-300), "above 0, at least 1e-75."),
     "inside a list": (lambda: StepDecay(1.0, (1, any_(0.5))), "StepDecay(milestones)[1] is 0.5; it must be a whole"),
     "an endless list": (lambda: StepDecay(1.0, any_(iter(int, 1))), "StepDecay(milestones) is <callable_iterator"),
-    "a class": (lambda: SGD(any_(Constant)), "Give one of Constant, RootNodesOverSteps, StepDecay, WarmUp"),
+    "a class": (lambda: SGD(any_(Constant)), "as an object: Constant(...)."),
     "another family": (lambda: SGD(any_(SGD())), "SGD(step_size) is SGD(step_size=Constant(step_size=0.1)); it must be"),
     "an unknown name": (lambda: SGD(any_("Constnt")), "SGD(step_size).type: 'Constnt' is unknown; did you mean"),
     "an unknown field": (

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, shown
 from sgpsim.input_files import content_of, understood
 from sgpsim.objectives.datasets import Dataset, Samples
 from sgpsim.specification import specification
@@ -40,7 +40,7 @@ class Table(Dataset):
         suffix = Path(self.path).suffix
         if suffix not in (".csv", ".npz"):
             raise SpecificationError(
-                f"Table(path) is {self.path!r}; it must end in .csv or .npz. Save the samples as one of these."
+                f"Table(path) is {shown(self.path, LONGEST_PATH)}; it must end in .csv or .npz. Save the samples as one of these."
             )
         content = content_of("Table(path)", self.path)
         read = self._read_npz if suffix == ".npz" else self._read_csv

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
+from sgpsim.input_files import reason_of
 from sgpsim.objectives.datasets import Dataset, Digits
 from sgpsim.objectives.finite_sum import Batch, Sampling, Shards
 from sgpsim.objectives.objective import Constant
@@ -58,9 +59,14 @@ class TorchModule(StackedModule):
     def __post_init__(self) -> None:
         torch = require_torch("TorchModule")
         given = self.module
-        module = (
-            copy.deepcopy(given) if isinstance(given, torch.nn.Module) else initialized("TorchModule", self.seed, given)
-        )
+        try:
+            own = isinstance(given, torch.nn.Module)
+            module = copy.deepcopy(given) if own else initialized("TorchModule", self.seed, given)
+        except Exception as error:
+            raise SpecificationError(
+                f"TorchModule(module) is {shown(given)}; calling it without arguments ends in {type(error).__name__}:"
+                f" {reason_of(error)}. Give a torch.nn.Module, or a function that returns one."
+            ) from error
         if not isinstance(module, torch.nn.Module):
             raise SpecificationError(
                 f"TorchModule(module) gave a {type(module).__name__}; it must be a torch.nn.Module or a function that"

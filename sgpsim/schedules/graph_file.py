@@ -17,7 +17,7 @@ from typing import Any
 
 import networkx as nx
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.input_files import content_of, understood
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
@@ -69,12 +69,14 @@ def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) 
     """The bytes of `path`, or SpecificationError: its ending unknown, the file missing, or another one than `sha256`
     says (if that is given)."""
     if Path(path).suffix.lower() not in endings:
-        raise SpecificationError(f"{what} is {path!r}; its ending must be one of {', '.join(endings)}. Convert the file.")
+        raise SpecificationError(
+            f"{what} is {shown(path, LONGEST_PATH)}; its ending must be one of {', '.join(endings)}. Convert the file."
+        )
     content = content_of(what, path)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         raise SpecificationError(
-            f"{what} is {path!r}, whose SHA-256 is {found}, but sha256 says {sha256}; the file has changed."
+            f"{what} is {shown(path, LONGEST_PATH)}, whose SHA-256 is {found}, but sha256 says {shown(sha256, 70)}; the file has changed."
             " Bring back the old file, or leave sha256 empty to take the new one."
         )
     return content

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, issparse
 
 from sgpsim.errors import SpecificationError
+from sgpsim.input_files import reason_of
 from sgpsim.ranges import OWN
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.specification import specification
+from sgpsim.structuring import entries_of
 
 Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
 """Per step and sender: receiver -> share, own first, then in cyclic order from the sender on."""
@@ -103,10 +105,10 @@ def square_matrices(what: str, matrices: Any) -> tuple[csc_array, ...]:
     try:
         matrices = _array(matrices)
         alone = isinstance(matrices, np.ndarray) and matrices.ndim < 3
-        given: list[Any] = [matrices] if alone or issparse(matrices) else list(matrices)
+        given: list[Any] = [matrices] if alone or issparse(matrices) else list(entries_of(matrices))
         if given and isinstance(given[0], list | tuple) and np.ndim(given[0]) == 1:  # one matrix as nested lists
             given = [given]
-    except (TypeError, ValueError):
+    except Exception:  # nested lists of unequal length, endless iterators, foreign classes
         raise SpecificationError(
             f"{what} cannot be read as matrices; it must be a square matrix or a sequence of them. Give rows of equal"
             " length that hold numbers."
@@ -133,10 +135,12 @@ def _square(what: str, matrix: Any) -> csc_array:
                 " Give one row and one column per node."
             )
         found = csc_array(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, SpecificationError):
-            raise
-        raise SpecificationError(f"{what} cannot be read as a matrix ({error}). Give rows of equal length that hold numbers.") from error
+    except SpecificationError:
+        raise
+    except Exception as error:  # rows of unequal length, foreign classes
+        raise SpecificationError(
+            f"{what} cannot be read as a matrix ({reason_of(error)}). Give rows of equal length that hold numbers."
+        ) from error
     found.sum_duplicates()
     bad = np.flatnonzero(~np.isfinite(found.data))
     if len(bad):
