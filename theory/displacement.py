@@ -41,14 +41,17 @@ class Displacement:
 
     def moves(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
         """The moves of these gradients, first axis the steps."""
-        return self._directions(gradients)[0] * -np.asarray(self.sizes)[:, None, None, None]
+        return self._directions(gradients)[0] * -self._column(gradients)
 
     def rounding(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
         """Roundings of these moves times the size of their terms: every step's update of the buffer rounds it anew, and what is
         left of an old rounding shrinks like what is left of an old gradient."""
-        sizes = np.abs(np.asarray(self.sizes))[:, None, None, None]
         direction, buffer = self._directions(np.abs(gradients))
-        return 8 * sizes * (direction + self._directions(buffer)[1])
+        return 8 * self._column(gradients) * (direction + self._directions(buffer)[1])
+
+    def _column(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """gamma_k beside every gradient of step k."""
+        return np.asarray(self.sizes)[: len(gradients), None, None, None]
 
     def _directions(self, gradients: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(what is stepped along, the buffer after each step)."""

@@ -9,7 +9,7 @@ under way: xbar is the mean of all mass; and both say from which run they come (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,24 @@ class Path:
         return self.values.shape[1]
 
     @cached_property
+    def moderate(self) -> int:
+        """How many steps were done with all numbers finite and below LARGE, so that sums of them are finite too. A weight that
+        is not positive does not end a run here: a claim is to find it."""
+        with np.errstate(invalid="ignore"):
+            held = [np.abs(each).reshape(len(each), -1).max(axis=1, initial=0.0) < LARGE for each in (self.values, self.flight_values)]
+            done = [np.abs(each).reshape(len(each), -1).max(axis=1, initial=0.0) < LARGE for each in (self.gradients, self.moves)]
+            ratios = (np.isfinite(self.ratios).all(axis=(2, 3)) | (self.weights <= 0)).all(axis=1)
+        good = held[0] & held[1] & ratios
+        good[1:] &= done[0] & done[1]
+        return len(good) - 1 if good.all() else max(0, int(np.argmin(good)) - 1)
+
+    def first(self, steps: int) -> Path:
+        """The same path, cut after `steps` steps."""
+        held = {name: getattr(self, name)[: steps + 1] for name in ("values", "weights", "flight_values", "flight_weights", "clocks")}
+        done = {name: getattr(self, name)[:steps] for name in ("gradients", "moves")}
+        return replace(self, **held, **done, points=None if self.points is None else self.points[:steps])
+
+    @cached_property
     def average(self) -> NDArray[np.float64]:
         """xbar^k = (1/n)(sum_i x_i + under way): (steps + 1, seeds, dimension)."""
         return (self.values.sum(axis=1) + self.flight_values) / self.nodes
@@ -64,12 +82,14 @@ class Path:
     @cached_property
     def ratios(self) -> NDArray[np.float64]:
         """z = x / w: (steps + 1, nodes, seeds, dimension)."""
-        return self.values / self.weights[:, :, None, None]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a run that lost a weight, or diverged
+            return self.values / self.weights[:, :, None, None]
 
     @cached_property
     def deviations(self) -> NDArray[np.float64]:
         """R = Z - 1 xbar: (steps + 1, nodes, seeds, dimension)."""
-        return self.ratios - self.average[:, None]
+        with np.errstate(invalid="ignore"):  # inf - inf, where a run has diverged
+            return self.ratios - self.average[:, None]
 
     def deviation_rounding(self, setting: Setting) -> NDArray[np.float64]:
         """Roundings of R after k steps, each step's mixing counted on everything that was ever added: (steps + 1,
@@ -79,6 +99,8 @@ class Path:
         return (4 * np.arange(self.steps + 1) + 2 * self.nodes + 16)[:, None] / setting.mixing.least_weight * terms
 
 
+LARGE = 1e100
+"""Above this a run counts as diverged."""
 FIGURES = ("loss", "squared_gradient", "deviation", "mean_gradient", "drawn", "at_nodes", "distance")
 """What moments are of, by name."""
 
@@ -90,7 +112,7 @@ class Moments:
 
     loss: f(xbar^k). squared_gradient: N, |grad f(xbar^k)|^2. deviation: M, (1/n) sum_i |z_i^k - xbar^k|^2.
     mean_gradient: |(1/n) sum_i grad f_i(z_i)|^2. drawn: (1/n) sum_i |g_i|^2. at_nodes: (1/n) sum_i |grad f(z_i)|^2.
-    distance: |xbar^k - x*|^2, None where x* is not known.
+    distance: |xbar^k - x*|^2, None where x* is not known. noise: (1/n) sum_i |g_i - grad f_i(z_i)|^2.
 
     reach: (steps + 1,) or (steps + 1, seeds), how far rounding of one step may move a point, in units of the machine
     epsilon: roundings of a step times the size of what they act on (see theory.rounding); None where that is not known.
@@ -104,6 +126,7 @@ class Moments:
     drawn: NDArray[np.float64]
     at_nodes: NDArray[np.float64]
     distance: NDArray[np.float64] | None = None
+    noise: NDArray[np.float64] | None = None
     reach: NDArray[np.float64] | None = None
     origin: Setting | None = None
 
@@ -112,6 +135,7 @@ class Moments:
         return len(self.squared_gradient)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that has diverged: the verdict says so
 def moments_of(path: Path, objective: Objective, minimizer: NDArray[np.float64] | None = None) -> Moments:
     """The figures of each seed of a path. Without an axis of seeds where nothing is random (sigma^2 is certified to be 0),
     so that all seeds are the same run."""
@@ -126,6 +150,7 @@ def moments_of(path: Path, objective: Objective, minimizer: NDArray[np.float64] 
         "mean_gradient": _square(local.mean(axis=2)),
         "drawn": _square(path.gradients).mean(axis=1),
         "at_nodes": _square(np.asarray(objective.full_gradient(points))).mean(axis=2),
+        "noise": _square(np.moveaxis(path.gradients, 1, 2) - local).mean(axis=2),
         "reach": _reach(path, constants),
     }
     if minimizer is not None:

@@ -109,11 +109,12 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
         covariance = step.jump @ covariance @ step.jump.T + step.added
     columns = dict(zip(FIGURES, found.T, strict=True))
     columns["loss"] = columns["loss"] + functions.loss(functions.minimizer)
-    columns["drawn"] = columns["drawn"] + np.trace(functions.noise, axis1=1, axis2=2).mean()
+    variance = np.trace(functions.noise, axis1=1, axis2=2).mean()
+    columns["drawn"] = columns["drawn"] + variance
     away = np.linalg.norm(functions.centres, axis=1).max()  # gradients are measured from the centres
     reach = (2 * size + 8) * (np.maximum.accumulate(sizes) + away)
     cut = {name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
-    return Moments(**cut, reach=reach, origin=setting)
+    return Moments(**cut, noise=np.full(setting.steps, variance), reach=reach, origin=setting)
 
 
 def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) -> _Step:

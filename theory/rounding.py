@@ -27,6 +27,7 @@ UNDERFLOWS = 64
 """Roundings of one step below the smallest normal number, each of one smallest subnormal."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that has diverged: the verdict says so
 def allowed(theorem: Theorem, setting: Setting, evidence: Moments) -> NDArray[np.float64] | float:
     """How much the left side may exceed the right by rounding alone: both sides' change if every figure moves by what
     rounding may move it, added up."""
@@ -60,6 +61,8 @@ def _moved(theorem: Theorem, setting: Setting, evidence: Moments) -> dict[str, N
     here = moved[:-1]
     for name in ("squared_gradient", "mean_gradient", "drawn", "at_nodes"):
         found[name] = _of_square(getattr(evidence, name), smoothness * here)
+    if evidence.noise is not None:
+        found["noise"] = _of_square(evidence.noise, smoothness * here)
     found["deviation"] = _of_square(evidence.deviation, 2 * here)
     if evidence.distance is not None:
         found["distance"] = _of_square(evidence.distance, moved)

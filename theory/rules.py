@@ -67,7 +67,9 @@ def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: 
     granted = setting.epsilon * (measured.rounding + predicted.rounding)
     if isinstance(evidence, Moments):
         granted = granted + allowed(theorem, setting, evidence)
-    if not (np.isfinite(measured.values).all() and not np.isnan(bound).any()):
+    if not np.isfinite(bound).all():
+        return Finding(np.nan, "the bound left the floating-point range with the run", "UNDECIDED")
+    if not np.isfinite(measured.values).all():
         return Finding(np.inf, "numbers left the floating-point range", "VIOLATED")
     if measured.values.ndim == 1 and bound.ndim == 1:
         scale = EXACT * np.maximum(np.abs(measured.values), np.abs(bound)) + granted

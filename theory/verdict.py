@@ -21,6 +21,7 @@ from typing import Any
 
 from sgpsim.errors import SpecificationError
 from theory.agreement import require_same
+from theory.evidence import Moments, Path
 from theory.rules import LEVEL, RULES, Finding
 from theory.setting import Setting
 from theory.statistics import holm
@@ -73,10 +74,16 @@ def verify(theorem: Theorem, setting: Setting, evidence: Any = None) -> Verdict:
         unknown = _missing(theorem, setting, evidence)
     if unknown:
         return Verdict(Outcome.UNDECIDED, None, False, f"unknown: {'; '.join(unknown)}", hypotheses)
+    lost = ""
+    if isinstance(evidence, Path) and (evidence.moderate < evidence.steps or _ended_early(evidence)):
+        lost = f"; the run was over after {evidence.moderate} of {setting.steps} steps, beyond which nothing can be compared"
+        evidence = evidence.first(evidence.moderate)
     measured, predicted = theorem.measured(setting, evidence), theorem.predicted(setting, evidence)
     finding = RULES[theorem.kind](theorem, setting, measured, predicted, evidence)
     trivial = theorem.trivial(setting, evidence)
     vacuous = trivial is not None and theorem.relation == "<=" and bool(predicted.values.mean() > trivial)
+    if lost and finding.if_rejected == "HOLDS":
+        return Verdict(Outcome.UNDECIDED, finding.slack, False, finding.sentence + lost, hypotheses)
     word = finding.if_rejected if finding.p_value is None or finding.p_value <= LEVEL else finding.otherwise
     remarks = theorem.remarks(setting, evidence)
     sentence = finding.sentence + (f"; {remarks}" if remarks else "") + ("; the bound exceeds what is trivially known" if vacuous else "")
@@ -93,7 +100,13 @@ def _missing(theorem: Theorem, setting: Setting, evidence: Any) -> list[str]:
                 f"{theorem.name} was given {type(evidence).__name__}; it reads {theorem.reads}. Give that, see theory.evidence."
             )
     lacking = theorem.missing(setting, evidence)
+    if not lacking and isinstance(evidence, Moments) and _ended_early(evidence):
+        lacking = f"the run ended after {evidence.steps} of {setting.steps} steps"
     return [lacking] if lacking else []
+
+
+def _ended_early(evidence: Path | Moments) -> bool:
+    return evidence.origin is not None and evidence.steps < evidence.origin.steps
 
 
 def corrected(verdicts: list[Verdict], level: float = LEVEL) -> list[Verdict]:

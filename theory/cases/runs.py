@@ -108,9 +108,9 @@ def path_of(backend: Backend, experiment: Experiment) -> Path:
     return Path.of(run.trajectory, origin.steps, origin=origin)
 
 
-def pretended(evidence: Path) -> Path:
-    """The path of a wrong run as somebody has it who believes that it is the right one."""
-    return replace(evidence, origin=None)
+def pretended(evidence: Path, setting: Setting) -> Path:
+    """The path of a wrong run as somebody has it who believes that it is the run of `setting`."""
+    return replace(evidence, origin=setting)
 
 
 @lru_cache(maxsize=8)

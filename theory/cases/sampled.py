@@ -25,12 +25,13 @@ from theory.claims.consensus_sum import ConsensusSum
 from theory.claims.d1 import TheoremD1
 from theory.claims.d2 import TheoremD2
 from theory.claims.gradient_bound import GradientBound
+from theory.claims.gradient_noise import GradientNoise
 from theory.claims.gradients_at_nodes import GradientsAtNodes
 from theory.setting import Setting
 from theory.verdict import Outcome
 
 SEEDS = 40
-CLAIMS = (GradientBound(), ConsensusSum(), TheoremD1(), GradientsAtNodes())
+CLAIMS = (GradientNoise(), GradientBound(), ConsensusSum(), TheoremD1(), GradientsAtNodes())
 
 
 @cache

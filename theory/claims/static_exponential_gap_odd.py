@@ -12,7 +12,7 @@ from theory.theorem import Curve, Hypothesis, Theorem
 
 
 class StaticExponentialGapOdd(Theorem):
-    """For odd n the gap of the static exponential graph is at least that of even sizes: |lambda_2| <= (l-1)/(l+1), l
+    """For odd n >= 3 the gap of the static exponential graph is at least that of even sizes: |lambda_2| <= (l-1)/(l+1), l
     = ceil(log2 n).
 
     No frequency of an odd circulant is exactly pi.
@@ -24,7 +24,8 @@ class StaticExponentialGapOdd(Theorem):
     source = "Ying et al. 2021, static exponential graph (recalled); checked for every n from 4 to 65"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        odd = Hypothesis("n is odd", "holds" if setting.nodes % 2 == 1 else "fails", f"n = {setting.nodes}")
+        nodes = setting.nodes
+        odd = Hypothesis("n is odd, and at least 3", "holds" if nodes % 2 == 1 and nodes >= 3 else "fails", f"n = {nodes}")
         return [static_exponential(setting), odd]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:

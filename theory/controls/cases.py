@@ -34,6 +34,7 @@ from theory.claims.consensus_profile import ConsensusProfile
 from theory.claims.consensus_sum import ConsensusSum
 from theory.claims.constants_preserved import ConstantsPreserved
 from theory.claims.d1 import TheoremD1
+from theory.claims.gradient_noise import GradientNoise
 from theory.claims.kernel_contraction import KernelContraction
 from theory.claims.mass_conservation import MassConservation
 from theory.claims.moves import Moves
@@ -60,6 +61,7 @@ def cases() -> list[Case]:
         *_pair("row-stochastic matrix", MassConservation(), _row_stochastic),
         Case(KernelContraction(), _asked_of_rows, Outcome.NOT_APPLICABLE, "row-stochastic matrix"),
         *_pair("gradient at x instead of z", ConsensusSum(), _gradient_at_numerator),
+        *_pair("gradient at x instead of z", GradientNoise(), _gradient_at_numerator),
         *_pair("step on z", Moves(), _step_on_ratio),
         *_pair("dropped message", MassConservation(), _dropped),
         *_pair("dropped message", AverageStep(), _dropped),
@@ -109,7 +111,8 @@ def _row_stochastic(wrong: bool) -> tuple[Setting, Path]:
     support = IRREGULAR.matrix(0).toarray() > 0
     rows = UncheckedMatrices((support / support.sum(axis=1, keepdims=True),))
     experiment = NOISY.experiment(schedule=rows if wrong else IRREGULAR)
-    return NOISY.setting(_told("rows sum to 1", wrong)), pretended(path_of(fleet("off"), experiment))
+    setting = NOISY.setting(_told("rows sum to 1", wrong))
+    return setting, pretended(path_of(fleet("off"), experiment), setting)
 
 
 def _asked_of_rows() -> tuple[Setting, None]:
@@ -146,7 +149,7 @@ def _biased(wrong: bool) -> tuple[Setting, Path]:
     method = OverlapSGP(Still(), delay=delay, biased=wrong)
     found = path_of(fleet(), Experiment(method, objective, schedule, Steps(steps), start=1.0))
     setting = Setting.of(f"overlap SGP{', biased' if wrong else ''}, one-peer exponential", schedule, steps, objective, None, 1.0, delay)
-    return setting, replace(pretended(found), points=found.gradients + 1.0)
+    return setting, replace(pretended(found, setting), points=found.gradients + 1.0)
 
 
 def _silent(seeds: int, wrong: bool) -> tuple[Setting, Sweep]:
