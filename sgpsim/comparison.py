@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, scaled_label, style
 from sgpsim.run import Run
+from sgpsim.summary import quantile
 
 
 def goal(target: float, metric: str, above: str = ">=", below: str = "<=") -> str:
@@ -31,7 +32,7 @@ def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss")
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
         found = _reached(run, target, metric)
-        low, median, high = (_quantile(found["time"], share) for share in (0.25, 0.5, 0.75))
+        low, median, high = (quantile(found["time"], share) for share in (0.25, 0.5, 0.75))
         rows.append(
             {
                 "run": name,
@@ -40,8 +41,8 @@ def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss")
                 "seconds": median,
                 "low": low,
                 "high": high,
-                "steps": _quantile(found["step"], 0.5),
-                "bytes": _quantile(found["bytes"], 0.5),
+                "steps": quantile(found["step"], 0.5),
+                "bytes": quantile(found["bytes"], 0.5),
             }
         )
     return pl.DataFrame(rows)
@@ -54,36 +55,26 @@ def _reached(run: Run, target: float, metric: str) -> dict[str, NDArray[np.float
     return {name: first[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
 
 
-def _quantile(values: NDArray[np.float64], share: float) -> float:
-    """A quantile that may be infinite: interpolating towards infinity is infinity."""
-    ordered = np.sort(values)
-    place = share * (len(ordered) - 1)
-    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
-    return float(below if below == above else below + (place % 1.0) * (above - below))
-
-
 def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metric: str = "loss") -> None:
-    """A bar per run: the median, with quartiles as a whisker and every seed as a dot; `never` where fewer than half got
-    there."""
+    """A bar per run: the median, with quartiles as a whisker (an arrow where the upper one is never) and every seed that
+    got there as a dot; `never` where fewer than half did."""
     table = time_to_target(runs, target, metric)
-    finite = [value for name in ("seconds", "high") for value in table[name] if np.isfinite(value)]
-    most = max(finite, default=0.0) or 1.0
+    each = [_reached(run, target, metric)["time"] for run in runs.values()]
+    ends = np.concatenate([table["seconds"].to_numpy(), table["high"].to_numpy(), *each]) if runs else np.zeros(0)
+    most = float(ends[np.isfinite(ends)].max(initial=0.0)) or 1.0
     scale, label = scaled_label("time", most)
-    for row, (told, run) in enumerate(zip(table.iter_rows(named=True), runs.values(), strict=True)):
+    for row, (told, seconds) in enumerate(zip(table.iter_rows(named=True), each, strict=True)):
         colour = COLOURS[row % len(COLOURS)]
-        times = _reached(run, target, metric)["time"] / scale
+        times = seconds / scale
         if np.isfinite(told["seconds"]):
             axes.barh(row, told["seconds"] / scale, height=0.6, color=colour, alpha=0.55, linewidth=0)
-            high = told["high"] if np.isfinite(told["high"]) else most
+            bounded = np.isfinite(told["high"])
+            high = told["high"] if bounded else 1.05 * most
             if told["seeds"] > 1:
-                axes.plot(
-                    [told["low"] / scale, high / scale],
-                    [row, row],
-                    color="black",
-                    linewidth=0.8,
-                    marker="|",
-                    markersize=4,
-                )
+                whisker = [told["low"] / scale, high / scale]
+                axes.plot(whisker, [row, row], color="black", linewidth=0.8)
+                axes.plot(whisker[:1], [row], color="black", marker="|", markersize=4)
+                axes.plot(whisker[1:], [row], color="black", marker="|" if bounded else ">", markersize=4)
             text = f"  {told['seconds'] / scale:.3g}"
             end = max(told["seconds"], high) / scale
         else:
@@ -96,7 +87,8 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metr
         axes.text(max([end, *dots.tolist()]), row, text, va="center", fontsize=7)
     axes.set_yticks(range(len(table)), table["run"].to_list())
     axes.set_ylim(len(table) - 0.5, -0.5)
-    axes.set_xlim(0, 1.3 * most / scale)
+    some_missing = bool((table["reached"] < table["seeds"]).any())
+    axes.set_xlim(0, (1.7 if some_missing else 1.3) * most / scale)  # room for the words behind the bars
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(label.replace("time", f"time to {goal(target, metric, '≥', '≤')}", 1))
 

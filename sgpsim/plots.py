@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,9 +112,11 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
     tables = {label: points(run, metric, axis) for label, run in runs.items()}
     most = max((float(table["at"].max() or 0.0) for table in tables.values() if len(table)), default=0.0)  # pyright: ignore[reportArgumentType]
     scale, label = scaled_label(axis, most)
-    for (name, table), colour, dashes in zip(tables.items(), cycle(COLOURS), cycle(DASHES)):
+    for number, (name, table) in enumerate(tables.items()):
+        turn, place = divmod(number, len(COLOURS))  # the colours come again with other dashes
+        colour, dashes = COLOURS[place], DASHES[(place + turn) % len(DASHES)]
         at = table["at"].to_numpy() / scale
-        axes.plot(at, table["value"], color=colour, linestyle=dashes, label=name)
+        axes.plot(at, table["value"], color=colour, linestyle=dashes, label=_label(name, runs[name]))
         if len(runs[name].experiment.seeds) > 1:
             axes.fill_between(at, table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
     values = np.concatenate([table["value"].to_numpy() for table in tables.values()] or [np.zeros(0)])
@@ -124,7 +125,12 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
     if (
         len(values) and values.min() > 0 and values.max() > DIVERGING * begun > 0
     ):  # what diverges leaves the picture at the top
-        axes.set_ylim(values.min() / 2, DIVERGING * begun)
+        top = DIVERGING * begun
+        axes.set_ylim(values.min() / 2, top)
+        inside = [table.filter(pl.col("value") <= top)["at"].to_numpy() for table in tables.values()]
+        last = float(np.concatenate(inside).max(initial=0.0))
+        if last > 0:  # else all have left at once
+            axes.set_xlim(-0.02 * last / scale, 1.05 * last / scale)
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
         if values.max() < 300 * values.min():  # too few powers of ten to read the axis by
@@ -163,10 +169,21 @@ def scaled_label(axis: Axis, most: float) -> tuple[float, str]:
     return scale, f"{words} ({unit})"
 
 
-def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3) -> None:
-    """A legend of the labelled lines of `axes`, above all panels, where it covers nothing."""
+def _label(name: str, run: Run) -> str:
+    """What a curve is called; of a run that did not finish, how it ended too."""
+    return name if run.outcome == "finished" else f"{name} ({run.outcome})"
+
+
+def _least(runs: Mapping[str, Run]) -> int:
+    """From how many lines on a figure has a legend: a single one needs none, unless it says how its run ended."""
+    return 2 if all(run.outcome == "finished" for run in runs.values()) else 1
+
+
+def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 2) -> None:
+    """A legend of the labelled lines of `axes`, above all panels, where it covers nothing. least: lines from which on
+    there is one."""
     handles, labels = axes.get_legend_handles_labels()
-    if len(labels) > 1:
+    if len(labels) >= least:
         drawn.legend(
             handles, labels, loc="outside upper center", ncols=min(most_columns, len(labels)), handlelength=2.6
         )
@@ -175,21 +192,23 @@ def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3) -> None:
 def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "loss") -> Figure:
     """Several runs in one panel. axis: steps per node, seconds of the run's clock, or bytes sent."""
     with style():
-        drawn = figure(SINGLE, 2.5 + 0.14 * ((len(runs) + 1) // 2 if len(runs) > 1 else 0))
+        least = _least(runs)
+        drawn = figure(SINGLE, 2.5 + 0.14 * ((len(runs) + 1) // 2 if len(runs) >= least else 0))
         axes = drawn.subplots()
         draw_curves(axes, runs, axis, metric)
-        legend_above(drawn, axes, most_columns=2)
+        legend_above(drawn, axes, most_columns=2, least=least)
     return drawn
 
 
 def three_axes(runs: Mapping[str, Run], metric: str = "loss") -> Figure:
     """The same runs against steps, seconds and bytes, side by side."""
     with style():
-        drawn = figure(DOUBLE, 2.2 + 0.14 * ((len(runs) + 2) // 3 if len(runs) > 1 else 0))
+        least = _least(runs)
+        drawn = figure(DOUBLE, 2.2 + 0.14 * ((len(runs) + 2) // 3 if len(runs) >= least else 0))
         panels = drawn.subplots(1, 3, sharey=True)
         for axes, axis in zip(panels, ("step", "time", "bytes"), strict=True):
             draw_curves(axes, runs, axis, metric)
         for axes in panels[1:]:
             axes.set_ylabel("")
-        legend_above(drawn, panels[0])
+        legend_above(drawn, panels[0], least=least)
     return drawn

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from sgpsim.errors import SpecificationError
 from sgpsim.plots import style, three_axes
 from sgpsim.run import Run
-from sgpsim.summary import about, ending, shown_remarks
+from sgpsim.summary import QUARTILES, about, ending, shown_remarks
 from sgpsim.timeline import gantt
 
 LOOK = """
@@ -135,7 +135,7 @@ def of_runs(runs: Mapping[str, Run]) -> list[Section]:
                     f"The first {end:.4g} seconds of seed {run.experiment.seeds[0]}, node by node.",
                 )
             )
-        sections.append(Section(name, shown_remarks(run), tuple(pictures), (about(run), ending(run))))
+        sections.append(Section(name, shown_remarks(run), tuple(pictures), (about(run), ending(run).rename(QUARTILES))))
     return sections
 
 

@@ -106,6 +106,10 @@ def about(run: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"item": pl.String, "value": pl.String}, orient="row")
 
 
+QUARTILES = {"low": "lower_quartile", "high": "upper_quartile"}
+"""What the columns of `ending` are called where they are read."""
+
+
 def ending(run: Run) -> pl.DataFrame:
     """Every fleet-wide metric at its last measurement: columns (metric, meaning, median, low, high), and time and step
     of that measurement."""
@@ -133,10 +137,18 @@ def ending(run: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def quantile(values: NDArray[np.float64], share: float) -> float:
+    """A quantile of values that may be infinite: interpolating towards infinity is infinity."""
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    return float(below if below == above else below + (place % 1.0) * (above - below))
+
+
 def _quartiles(values: NDArray[Any]) -> tuple[float, float, float]:
     with np.errstate(invalid="ignore"):  # of a run that diverged
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
-    return float(low), float(median), float(high)
+        low, median, high = (quantile(values, share) for share in (0.25, 0.5, 0.75))
+    return low, median, high
 
 
 def labels(runs: Mapping[str, Run]) -> dict[str, Run]:
@@ -175,7 +187,8 @@ def aligned(table: pl.DataFrame) -> str:
             for cell, width, number in zip(row, widths, right, strict=True)
         ).rstrip()
 
-    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
+    rules = "  ".join("-" * min(width, 80) for width in widths)  # a sentence needs no rule as long as itself
+    return "\n".join([line(cells[0]), rules, *map(line, cells[1:])])
 
 
 def _shown(value: Any) -> str:

@@ -26,6 +26,8 @@ LANES = {
 }
 """Lane -> (its name in the legend, its colour), in the order of drawing: a node that computes while a second activity of
 its own waits for an answer is computing."""
+HATCHES = {"receive": "/////"}
+"""Lane -> hatching, where a colour is as bright as another: they are told apart in grey too."""
 
 
 def draw_timeline(
@@ -74,7 +76,12 @@ def draw_timeline(
             widths = list(zip(inside["start"], inside["end"] - inside["start"], strict=True))
             place = (row + 0.22, 0.14) if lane == "send" else (row - 0.38, 0.56)
             axes.broken_barh(
-                widths, place, facecolor=colour, edgecolor="white", linewidth=0.25 if lane == "compute" else 0.0
+                widths,
+                place,
+                facecolor=colour,
+                edgecolor="white",
+                linewidth=0.25 if lane == "compute" else 0.0,
+                hatch=HATCHES.get(lane),
             )
     if mark is not None:
         axes.axvline(mark, color="black", linewidth=0.9, linestyle=(0, (4, 2)), zorder=5)
@@ -96,7 +103,11 @@ def draw_timeline(
     axes.set_ylabel("node")
     axes.grid(False)
     axes.tick_params(axis="y", length=0)
-    return [Patch(facecolor=colour, label=name) for lane, (name, colour) in LANES.items() if lane in used]
+    return [
+        Patch(facecolor=colour, edgecolor="white", linewidth=0.0, hatch=HATCHES.get(lane), label=name)
+        for lane, (name, colour) in LANES.items()
+        if lane in used
+    ]
 
 
 def gantt(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,31 @@ def test_times_to_a_target_are_those_of_the_run_itself(runs: dict[str, Run]) -> 
 def test_the_figure_of_times_says_never(runs: dict[str, Run]) -> None:
     assert any("never" in text for text in texts(target_figure(runs, -1.0)))
     assert any("(2 of 3 seeds)" in text for text in texts(target_figure({"hand": HAND}, 2.0)))
+
+
+def test_all_seeds_lie_inside_the_figure_of_times_and_never_is_an_arrow() -> None:
+    rows = [(seed, step, 1.0 * step, 9.0 - 8.0 * (step >= end), 1.0 * step)
+            for seed, end in enumerate([1, 1, 1, 1, 30]) for step in range(31)]  # fmt: skip
+    (axes,) = target_figure({"one late": made(rows)}, 2.0).axes
+    assert axes.get_xlim()[1] > 30.0
+    arrows = [line for line in target_figure({"hand": HAND}, 2.0).axes[0].lines if line.get_marker() == ">"]
+    assert len(arrows) == 1 and not [line for line in axes.lines if line.get_marker() == ">"]
+
+
+def test_a_run_that_diverged_is_called_so_and_fills_the_picture(runs: dict[str, Run]) -> None:
+    rows = [(0, step, 1.0 * step, 10.0 ** min(step, 300), 1.0 * step) for step in range(900)]
+    lost = replace(made(rows), outcome="diverged")
+    drawn = three_axes({"lost": lost})
+    assert "lost (diverged)" in texts(drawn)
+    for axes in drawn.axes:
+        assert -1.0 < axes.get_xlim()[0] <= 0.0 < axes.get_xlim()[1] < 10.0
+    assert "SGP" not in texts(three_axes({"SGP": runs["SGP"]}))  # a single run that finished needs no legend
+    assert max(axes.get_xlim()[1] for axes in three_axes({"lost": lost, **runs}).axes) > 10.0
+
+
+def test_more_runs_than_colours_are_told_apart(runs: dict[str, Run]) -> None:
+    lines = loss_curves({f"run {number}": runs["SGP"] for number in range(20)}).axes[0].lines
+    assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in lines}) == 20  # pyright: ignore
 
 
 # -- files

@@ -113,7 +113,9 @@ def test_labels_say_which_way() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--target", pytest.param("--loss", marks=pytest.mark.slow)])
-def test_compare_by_accuracy(flag: str, tmp_path: Path) -> None:
+def test_compare_by_accuracy(flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if flag == "--target":
+        monkeypatch.setattr("sgpsim.plots.save", lambda *_: [])  # drawing is the slow part, and not in question here
     (tmp_path / "easy.toml").write_text(EASY)
     assert sgpsim("run", tmp_path / "easy.toml", "--out", tmp_path / "runs").code == 0
     (folder,) = (tmp_path / "runs").iterdir()

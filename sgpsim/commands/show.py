@@ -42,6 +42,6 @@ def main(
 
 def tell(run: Run) -> None:
     """Print what was run, and what it ended with."""
-    from sgpsim.summary import about, aligned, ending
+    from sgpsim.summary import QUARTILES, about, aligned, ending
 
-    print(f"{aligned(about(run))}\n\nat the end, over seeds:\n{aligned(ending(run))}")
+    print(f"{aligned(about(run))}\n\nat the end, over seeds:\n{aligned(ending(run).rename(QUARTILES))}")
