@@ -73,9 +73,9 @@ class Measurements:
         points: NDArray[np.float64],
         defects: NDArray[np.float64],
         sent: NDArray[np.float64],
-    ) -> None:
+    ) -> dict[int, str]:
         """One cut of all seeds. times, defects, sent: (seeds,); average: (seeds, dimension); points z: (nodes, seeds,
-        dimension)."""
+        dimension). Returns which loss or point is not finite, by place of the seed; nothing where all are."""
         average64 = np.asarray(average, dtype=np.float64)
         with np.errstate(all="ignore"):
             distances = np.linalg.norm(np.asarray(points, dtype=np.float64) - average64, axis=-1)
@@ -99,6 +99,20 @@ class Measurements:
                 self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True
             )
         ]
+
+        losses, apart = np.asarray(found["loss"]), found["consensus_max"]
+        if np.isfinite(losses).all() and np.isfinite(apart).all():
+            return {}
+        unsound: dict[int, str] = {}
+        for place in range(len(self.seeds)):
+            where = np.argwhere(~np.isfinite(points[:, place]))
+            if len(where):
+                unsound[place] = f"z = x / w of node {where[0][0]} is {points[where[0][0], place, where[0][1]]}"
+            elif not np.isfinite(losses[place]):
+                farthest = int(np.abs(points[:, place]).max(axis=-1).argmax())
+                size = np.abs(points[farthest, place]).max()
+                unsound[place] = f"the loss is {losses[place]}, with node {farthest} farthest out, at {size:.6g}"
+        return unsound
 
     def note(self, seed: int, step: int, node: int, time: float, metric: str, value: float) -> None:
         """One figure of a node's own."""

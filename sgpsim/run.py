@@ -12,7 +12,8 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import from_below
-from sgpsim.trace import Trace
+from sgpsim.trace import Trace, joined
 
 Outcome = Literal["finished", "diverged", "leaked", "failed", "interrupted"]
 
@@ -49,9 +50,24 @@ class Trajectory(NamedTuple):
     clocks: NDArray[np.float64]
 
 
+SEEDS_AXES = {"values": 2, "gradients": 2, "moves": 2, "flight_values": 1, "clocks": 2}
+"""Which axis of a trajectory's arrays counts seeds; the others have none."""
+
+
+def joined_trajectories(parts: Sequence[Trajectory | None]) -> Trajectory | None:
+    """Trajectories of several seeds as one, with the weights of the first; None where one lacks or lengths differ."""
+    whole = [part for part in parts if part is not None]
+    if not whole or len(whole) < len(parts) or len({len(part.values) for part in whole}) != 1:
+        return None
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in whole], axis=axis) for name, axis in SEEDS_AXES.items()
+    }
+    return whole[0]._replace(**columns)
+
+
 class Final(NamedTuple):
-    """Where a run ended. values: (nodes, seeds, dimension), weights: (nodes, seeds), clocks: (nodes, seeds) in
-    seconds."""
+    """Where a run ended. values: (nodes, seeds, dimension), weights: (nodes, seeds), clocks: (nodes, seeds) in seconds,
+    each node's own at its last report."""
 
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -135,11 +151,66 @@ class Run:
         return self.final.values.mean(axis=0)
 
 
-def not_begun(experiment: Experiment, begun: int) -> tuple[str, ...]:
+def not_begun(left: tuple[int, ...]) -> tuple[str, ...]:
     """A remark on the seeds that a run did not come to."""
-    left = experiment.seeds[begun:]
     shown = ", ".join(map(str, left[:10])) + (f", ... {len(left)} in all" if len(left) > 10 else "")
     return (f"not begun, and NaN at the end: seed {shown}",) if left else ()
+
+
+def _of_seeds(trajectory: Trajectory, places: list[int]) -> Trajectory:
+    """The seeds at `places` of a trajectory."""
+    return trajectory._replace(
+        **{name: getattr(trajectory, name).take(places, axis=axis) for name, axis in SEEDS_AXES.items()}
+    )
+
+
+def part(run: Run, seeds: tuple[int, ...]) -> Run:
+    """`run` as if it had been run with `seeds` only, some of its own."""
+    places = [run.experiment.seeds.index(seed) for seed in seeds]
+    share = len(seeds) / len(run.experiment.seeds)
+    return replace(
+        run,
+        experiment=replace(run.experiment, seeds=seeds),
+        metrics=run.metrics.filter(pl.col("seed").is_in(list(seeds))),
+        final=Final(*(column.take(places, axis=1) for column in run.final)),
+        trace=run.trace if places[0] == 0 else None,
+        trajectory=None if run.trajectory is None else _of_seeds(run.trajectory, places),
+        statistics={**run.statistics, "node_steps": run.statistics["node_steps"] * share},
+    )
+
+
+def merged(experiment: Experiment, runs: Sequence[Run]) -> Run:
+    """Runs of some seeds each, of the same experiment but for them, as one; seeds that none of them has never began."""
+    seeds = [seed for run in runs for seed in run.experiment.seeds]
+    order = [seeds.index(seed) if seed in seeds else len(seeds) for seed in experiment.seeds]
+    parts = [np.concatenate([run.final[number] for run in runs], axis=1) for number in range(3)]
+    final = Final(*parts).padded(len(seeds) + 1)  # one column of NaN, for seeds that none has
+    trajectory = joined_trajectories([run.trajectory for run in runs])
+    first = [run for run in runs if run.experiment.seeds[0] == experiment.seeds[0] and run.trace is not None]
+    return replace(
+        runs[0],
+        experiment=experiment,
+        metrics=pl.concat([run.metrics for run in runs]),
+        final=Final(*(column.take(order, axis=1) for column in final)),
+        trace=joined([run.trace for run in first if run.trace is not None]),
+        trajectory=None if trajectory is None or len(seeds) in order else _of_seeds(trajectory, order),
+        outcome=worst([run.outcome for run in runs]),
+        remarks=tuple(remark for run in runs for remark in run.remarks)
+        + not_begun(tuple(seed for seed in experiment.seeds if seed not in seeds)),
+        statistics={
+            "node_steps": sum(run.statistics["node_steps"] for run in runs),
+            "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),
+        },
+    )
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """How all seeds together ended: leaked where one did, else as the last that did not finish."""
+    found: Outcome = "finished"
+    for outcome in outcomes:
+        if outcome != "finished" and found != "leaked":
+            found = outcome
+    return found
 
 
 def provenance() -> dict[str, Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NoReturn
 
+from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.run import Run
+from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
 
 MonitorPolicy = Literal["raise", "record", "off"]
@@ -61,3 +63,14 @@ def require_fit(cluster: Cluster, experiment: Experiment) -> None:
                 for receiver, _ in sent
             }
         )
+
+
+def refuse_round(algorithm: Algorithm, round_: Round, sender: int, step: int, latest: int) -> NoReturn:
+    """Refuse a text that scatters round `step` after round `latest`: two messages of one pair and round could not be told
+    apart, so rounds are sent once each, in ascending order."""
+    receivers = ", ".join(str(receiver) for receiver, _ in round_.pushes[sender]) or "nobody"
+    raise SpecificationError(
+        f"{type(algorithm).__name__} scatters round {step} from node {sender} to node {receivers} after round {latest};"
+        " every round is scattered once, in ascending order, or its messages could not be told apart. Scatter the next"
+        " number each time."
+    )

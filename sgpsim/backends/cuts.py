@@ -87,6 +87,7 @@ class StepCuts:
         cut.gradients[rank] = gradient
 
     def _complete(self, cut: _Cut) -> None:
+        before, self.last = self.last, cut
         with np.errstate(all="ignore"):
             held = wide_sum(cut.values)
             moved = wide_sum(cut.moves) + cut.moved
@@ -97,7 +98,8 @@ class StepCuts:
             weight = float(cut.weights.sum()) + self.flight_weight
             self.sent_bytes += cut.bytes
             self.moves_total += moved
-            self.monitor.finite(cut.step, held, cut.values)
+            if not np.isfinite(held).all():
+                self.monitor.finite(cut.step, cut.values[:, None])
             if self.monitor.policy != "off":
                 after = wide_sum(np.abs(cut.values))
                 if self.start_total is None:
@@ -106,7 +108,7 @@ class StepCuts:
                     magnitude = self.before + after + wide_sum(np.abs(cut.moves)) + cut.magnitude
                     if self.flying:
                         magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
-                    rounds = cut.step - (self.last.step if self.last is not None else 0)
+                    rounds = cut.step - (before.step if before is not None else 0)
                     self.monitor.round(cut.step, held, weight, moved, magnitude, self.latest, rounds)
                 self.before = after
             if self.start_total is None:
@@ -127,9 +129,8 @@ class StepCuts:
                 )
             )
             cut.gradients = None
-        if self.last is not None:
-            self.spare.append(self.last)
-        self.last = cut
+        if before is not None:
+            self.spare.append(before)
         if cut.step % self.experiment.measure_every == 0:
             self.measure_last()
 
@@ -142,7 +143,7 @@ class StepCuts:
         points = cut.values / cut.weights.astype(self.dtype)[:, None]
         defect = np.abs(cut.average * len(cut.values) - self.start_total - self.moves_total).max(initial=0.0)
         defect = max(float(defect), abs(cut.total_weight - len(cut.values)))
-        self.measurements.measure(
+        unsound = self.measurements.measure(
             "step",
             cut.step,
             np.array([cut.times.max()]),
@@ -151,6 +152,7 @@ class StepCuts:
             np.array([defect]),
             np.array([self.sent_bytes]),
         )
+        self.monitor.measured(cut.step, unsound)
 
     def trajectory(self) -> Trajectory | None:
         """All cuts, stacked, with a seeds axis of one."""
@@ -218,8 +220,9 @@ class TimeCuts:
     def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements) -> None:
         self.experiment, self.monitor, self.measurements = experiment, monitor, measurements
         nodes, dimension = experiment.nodes, experiment.objective.dimension
-        self.values: NDArray[Any] = np.zeros((nodes, dimension), experiment.dtype)
-        self.weights: NDArray[np.float64] = np.zeros(nodes)
+        # Known before any node begins, so whoever sends at once loses nothing.
+        self.values: NDArray[Any] = np.array(experiment.starts(), order="C")
+        self.weights: NDArray[np.float64] = np.ones(nodes)
         self.flight: Any = np.zeros(dimension)
         self.flight_weight = 0.0
         self.moved: Any = np.zeros(dimension)
@@ -227,22 +230,12 @@ class TimeCuts:
         self.before: Any = 0.0
         self.latest = -1
         self.magnitude: Any = np.zeros(dimension)
-        self.start_total: Any = None
+        self.start_total: Any = wide_sum(self.values)
         self.sent_bytes = 0.0
-        self.begun = self.gradients = self.changes = 0
+        self.gradients = self.changes = 0
         self.every = experiment.measure_every * nodes
         monitor.schedule = experiment.schedule if experiment.algorithm.uses_schedule else None
-
-    def begin(self, rank: int, mass: Mass, now: float) -> bool:
-        """What node `rank` starts with; True where it is the last to say so."""
-        self.values[rank], self.weights[rank] = mass
-        self.begun += 1
-        complete = self.begun == len(self.values)
-        if complete:
-            self.start_total = self.monitor.total = wide_sum(self.values)
-            self.monitor.total_weight = float(self.weights.sum())
-            self.look(now)
-        return complete
+        monitor.total, monitor.total_weight = self.start_total, float(nodes)
 
     def hold(self, rank: int, mass: Mass, sent: Any, sent_weight: float) -> None:
         """Node `rank` holds `mass` now, and since it told so last it sent `sent` more than it took in."""
@@ -264,9 +257,11 @@ class TimeCuts:
             step = self.gradients // len(self.values)
             held = wide_sum(self.values) + self.flight
             weight = float(self.weights.sum()) + self.flight_weight
-            self.monitor.finite(step, held, self.values)
+            if not np.isfinite(held).all():
+                self.monitor.finite(step, self.values[:, None])
             after = wide_sum(np.abs(self.values))
-            magnitude = self.magnitude + self.before + after + np.abs(self.flight)
+            after = after + np.abs(self.flight)
+            magnitude = self.magnitude + self.before + after
             self.before = after
             if self.monitor.policy != "off":
                 self.monitor.round(
@@ -281,12 +276,13 @@ class TimeCuts:
             )
             average = held / len(self.values)
             points = self.values / np.where(self.weights > 0, self.weights, 1.0).astype(self.values.dtype)[:, None]
-        self.measurements.measure(
+        unsound = self.measurements.measure(
             "time",
-            self.gradients // len(self.values),
+            step,
             np.array([now]),
             average[None],
             points[:, None],
             np.array([defect]),
             np.array([self.sent_bytes]),
         )
+        self.monitor.measured(step, unsound)

@@ -165,11 +165,12 @@ class FleetClock:
             self._collective = self.cluster.collective_seconds(self.message_size)
         self.now = np.broadcast_to(self.now.max(axis=0) + self._collective, self.shape)
 
-    def traffic(self, seeds: tuple[int, ...]) -> Traffic:
-        """What was sent so far (the same for all seeds, which are named), over the time of the seed that ended first."""
+    def traffic(self, seeds: tuple[int, ...], ended: tuple[int, ...]) -> Traffic:
+        """What was sent so far (the same for all `seeds`), over the time of the one that came first of those that
+        `ended`."""
         self._flush()
         ends = self.now.max(axis=0)
-        column = int(ends.argmin())
+        column = min((seeds.index(seed) for seed in ended), key=lambda place: ends[place])
         sent: dict[tuple[int, int], float] = {}
         if self._sent is not None:
             pairs = self._sent.tocoo()

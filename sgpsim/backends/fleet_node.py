@@ -8,12 +8,13 @@ looks every few rounds, since what it sums is linear in the rounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from sgpsim.backends.backend import Progress
+from sgpsim.backends.backend import Progress, refuse_round
 from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
@@ -21,7 +22,7 @@ from sgpsim.backends.monitor import Monitor
 from sgpsim.backends.stopping import require_progress
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import Deadlock, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass, ordered_mean, typed_as, wide_sum
 from sgpsim.metrics import Measurements
@@ -66,6 +67,7 @@ class FleetNode(Node):
         self.pushed: dict[int, Mass] = {}
         self.mass = Mass(None, 1.0)
         self.step = self.reported = -1
+        self.reported_at = self.clock.now
         self.moves: list[Any] = []  # their sums over nodes, one per report since the last look
         self.moves_total: Any = None
         self.start_total: Any = None
@@ -130,10 +132,13 @@ class FleetNode(Node):
     def scatter(self, step: int, mass: Mass) -> Mass:
         if isinstance(mass, KeptShare):
             mass = mass.made()
+        if step <= self.latest:
+            sender = next((node for node, sent in enumerate(self.schedule.round(step).pushes) if sent), 0)
+            refuse_round(self.algorithm, self.schedule.round(step), sender, step, self.latest)
         self.pushed[step] = mass
         if isinstance(mass.value, np.ndarray):
             mass.value.flags.writeable = False
-        self.latest = max(self.latest, step)
+        self.latest = step
         if self.timed:
             messages = self.clock.scatter(step)
             if self.trace is not None:
@@ -151,6 +156,12 @@ class FleetNode(Node):
         return kept  # pyright: ignore[reportReturnType]
 
     async def gather(self, step: int, kept: Mass) -> Mass:
+        if step not in self.pushed:
+            raise Deadlock(
+                f"deadlock: all nodes wait at step {self.step} for messages of round {step}, which were"
+                f" {'received before' if step <= self.latest else 'never sent'}. Every send needs a receive of the same"
+                " round at the other end."
+            )
         mass = self.pushed.pop(step)
         mixed = self.rounds.mix(step, kept, mass)
         self.under_way.pop(step, None)
@@ -174,7 +185,9 @@ class FleetNode(Node):
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         if isinstance(mass, KeptShare):
             mass = mass.made()
-        self.mass, self.reported = mass, step
+        self.mass, self.reported, self.reported_at = mass, step, self.clock.now
+        if isinstance(mass.value, np.ndarray) and not math.isfinite(np.vdot(mass.value, mass.value)):
+            self.monitor.finite(step, mass.value)  # squares may overflow where no value does
         self.since_look += 1
         if self.watched:
             if move is not None:
@@ -263,8 +276,9 @@ class FleetNode(Node):
         return value, weight
 
     def _require_finite(self, step: int, held: Any, mass: Mass) -> None:
-        if not np.isfinite(held).all():
-            self.monitor.finite(step, held, _numpy(mass.value))
+        """On a device, where looking after every step would make it wait, x is looked at together with the rest."""
+        if self.backend.device is not None and not np.isfinite(held).all():
+            self.monitor.finite(step, _numpy(mass.value))
 
     def _measure(self, step: int, mass: Mass) -> None:
         self.measured = step
@@ -280,7 +294,7 @@ class FleetNode(Node):
             defect = np.maximum(
                 np.abs(held - _numpy(self.start_total) - moves).max(axis=-1, initial=0.0), abs(weight - self.size)
             )
-        self.measurements.measure(
+        unsound = self.measurements.measure(
             "step",
             step,
             self.clock.now.max(axis=0),
@@ -289,6 +303,7 @@ class FleetNode(Node):
             defect,
             np.full(len(self.seeds), self.bytes),
         )
+        self.monitor.measured(step, unsound)
 
     def _keep(self, mass: Mass, move: Any) -> None:
         assert self.kept is not None
@@ -318,7 +333,7 @@ class FleetNode(Node):
 
     def final(self) -> Final:
         weights = np.broadcast_to(_numpy(self.mass.weight)[:, :, 0], self.shape[:2])
-        return Final(np.array(_numpy(self.mass.value)), np.array(weights), np.array(self.clock.now))
+        return Final(np.array(_numpy(self.mass.value)), np.array(weights), np.array(self.reported_at))
 
     def trajectory(self) -> Trajectory | None:
         if not self.kept:

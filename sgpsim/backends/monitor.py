@@ -12,7 +12,8 @@ as far as validation lets them be, and smallest is the smallest subnormal number
 normal range may lose half. Sums over nodes are taken in float64. So a float32 run hides a change of x below some 1e-6 of
 all mass a round; a change of the weights, which are float64 always, shows in every run from some 1e-14 on. (*End*, that
 all mailboxes are empty, is the backend's.) A leak is told by node, round and amount. Numbers that are not finite are no
-leak: the run has diverged.
+leak: the run has diverged. That is looked at after every step in what nodes hold, x; and wherever a run is measured in
+the loss at the average and in the points z = x / w, so every backend ends a diverging seed with the same step.
 """
 
 from __future__ import annotations
@@ -32,7 +33,15 @@ LOOKED_BACK = 64
 
 
 class Diverged(Exception):
-    """Numbers left the floating-point range. Ends a run, which keeps what it has."""
+    """Numbers left the floating-point range. Ends a run, which keeps what it has. reasons: a sentence for each seed that
+    diverged, by its place among the seeds."""
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__(reasons)  # SimPy raises it again from its arguments
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons.values())
 
 
 class Leaking(Exception):
@@ -69,15 +78,21 @@ class Monitor:
         if self.policy == "raise":
             raise Leaking(sentence)
 
-    def finite(self, step: int, held: Any, values: Any) -> None:
-        """Raise Diverged unless the sum of mass is finite. values: what each node holds, nodes first, to say which."""
-        if np.isfinite(held).all():
+    def finite(self, step: int, values: Any) -> None:
+        """Raise Diverged unless all that nodes hold is finite. values: (nodes, seeds, dimension)."""
+        unsound = ~np.isfinite(values)
+        if not unsound.any():
             return
-        wrong = np.argwhere(~np.isfinite(values))
-        where = f"node {wrong[0][0]} holds {values[tuple(wrong[0])]}" if len(wrong) else "the sum over nodes overflows"
-        if len(wrong) and np.ndim(values) > 2:
-            where += f" (seed number {wrong[0][1]})"
-        raise Diverged(f"the numbers left the floating-point range by step {step}: {where}")
+        reasons: dict[int, str] = {}
+        for node, seed, number in np.argwhere(unsound).tolist():
+            reasons.setdefault(seed, f"node {node} holds {values[node, seed, number]}")
+        self.measured(step, {seed: reasons[seed] for seed in sorted(reasons)})
+
+    def measured(self, step: int, unsound: dict[int, str]) -> None:
+        """Raise Diverged where a measurement at `step` was not finite. unsound: what was not, by place of the seed."""
+        if unsound:
+            left = f"the numbers left the floating-point range by step {step}"
+            raise Diverged({seed: f"{left}: {what}" for seed, what in unsound.items()})
 
     def round(
         self,

@@ -23,7 +23,7 @@ from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.metrics import Measurements
-from sgpsim.run import Final, Outcome, Run, Trajectory, provenance
+from sgpsim.run import Final, Outcome, Run, joined_trajectories, provenance
 from sgpsim.trace import Trace, TraceBuilder
 
 NOTABLE = 0.01
@@ -202,7 +202,7 @@ def as_run(
         pl.concat([replay.measurements.table() for replay in replays]),
         Final(final("value"), final("weight"), final("time")),
         replays[0].trace() if trace else None,
-        _joined([replay.cuts.trajectory() for replay in replays]) if keep else None,
+        joined_trajectories([replay.cuts.trajectory() for replay in replays]) if keep else None,
         outcome,
         tuple([failure, *remarks] if failure else remarks),
         {
@@ -214,13 +214,3 @@ def as_run(
         },
         provenance(),
     )
-
-
-def _joined(parts: list[Trajectory | None]) -> Trajectory | None:
-    """Trajectories of several seeds as one; None where their lengths differ."""
-    whole = [part for part in parts if part is not None]
-    if len(whole) < len(parts) or len({len(part.values) for part in whole}) != 1:
-        return None
-    axes = {"values": 2, "gradients": 2, "moves": 2, "flight_values": 1, "clocks": 2}
-    joined = {name: np.concatenate([getattr(part, name) for part in whole], axis=axis) for name, axis in axes.items()}
-    return whole[0]._replace(**joined)

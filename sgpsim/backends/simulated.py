@@ -17,6 +17,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
 from sgpsim.backends.cuts import StepCuts, TimeCuts
@@ -32,7 +33,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Measurements
 from sgpsim.ranges import Whole
-from sgpsim.run import Final, Outcome, Run, Trajectory, not_begun, provenance
+from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, worst
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
 from sgpsim.trace import Trace, TraceBuilder, joined
@@ -189,10 +190,8 @@ class Simulation:
             wake_at(self.environment, over, now + self.collective, (mean, now))
         return over
 
-    def tick(self, completed: bool) -> None:
-        """After a completed cut: show progress, and stop where the target is reached."""
-        if not completed:
-            return
+    def tick(self) -> None:
+        """After a look at all nodes: show progress, and stop where the target is reached."""
         self.stopping.look(self.measurements.last_loss, self.environment.now)
         if self.progress is not None:
             done, expected = self.stopping.progress()
@@ -208,10 +207,15 @@ class Simulation:
         gc.disable()  # events make no cyclic garbage worth looking for, and looking costs a tenth of the time
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                if self.time_cuts is not None:
+                    self.time_cuts.look(0.0)
+                    self.tick()
                 self.environment.run()
                 if any(process.is_alive for process in processes) or any(node.waiting() for node in self.nodes):
                     raise Deadlock(self._who_waits())
                 self._end()
+                if self.step_cuts is not None and self.time_cuts is None:
+                    self.step_cuts.measure_last()
         except Diverged as stop:
             self.outcome, self.remarks = "diverged", [f"seed {self.seed}: {stop} ({self.environment.now:.6g} s)"]
         except Leaking:
@@ -223,11 +227,8 @@ class Simulation:
             if collecting:
                 gc.enable()
             self.release()
-        if self.outcome == "finished":
-            if self.step_cuts is not None and self.time_cuts is None:
-                self.step_cuts.measure_last()
-            if self.monitor.leaks:
-                self.outcome = "leaked"
+        if self.outcome == "finished" and self.monitor.leaks:
+            self.outcome = "leaked"
         self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
         self.events = events_so_far(self.environment)
 
@@ -237,6 +238,19 @@ class Simulation:
         self._plans.clear()
         for node in self.nodes:
             node.release()
+
+    def final(self) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+        """Values, weights and clocks of all nodes at their last report; where the run diverged at a step, at that step,
+        although some nodes went on meanwhile."""
+        if self.outcome == "diverged" and self.time_cuts is None and self.step_cuts is not None:
+            cut = self.step_cuts.last
+            assert cut is not None, "a cut was looked at"
+            return cut.values, cut.weights, cut.times
+        return (
+            np.stack([node.held.value for node in self.nodes]),
+            np.array([node.held.weight for node in self.nodes], dtype=np.float64),
+            np.array([node.now for node in self.nodes]),
+        )
 
     def _end(self) -> None:
         """The law of the end: all mailboxes are empty."""
@@ -288,18 +302,8 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
     """The seeds' simulations as one value."""
     import polars as pl
 
-    worst: Outcome = "finished"
-    for result in results:
-        if result.outcome != "finished" and worst != "leaked":
-            worst = result.outcome
-    final = Final(
-        np.stack([[node.held.value for node in result.nodes] for result in results], axis=1),
-        np.stack([[node.held.weight for node in result.nodes] for result in results], axis=1).astype(np.float64),
-        np.stack([[node.now for node in result.nodes] for result in results], axis=1),
-    )
-    trajectories = [
-        found for result in results if result.step_cuts and (found := result.step_cuts.trajectory()) is not None
-    ]
+    final = Final(*(np.stack(parts, axis=1) for parts in zip(*(result.final() for result in results), strict=True)))
+    trajectories = [result.step_cuts.trajectory() for result in results if result.step_cuts is not None]
     traces: deque[Trace] = deque(result.trace.build() for result in results if result.trace is not None)
     batches = sum(result.batch.batches for result in results)
     return Run(
@@ -308,10 +312,10 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
         pl.concat([result.measurements.table() for result in results]),
         final.padded(len(experiment.seeds)),
         joined(list(traces)),
-        _joined(trajectories) if len(trajectories) == len(experiment.seeds) else None,
-        worst,
+        joined_trajectories(trajectories) if len(trajectories) == len(experiment.seeds) else None,
+        worst(result.outcome for result in results),
         tuple(remark for result in results for remark in result.remarks)
-        + not_begun(experiment, len(results))
+        + not_begun(experiment.seeds[len(results) :])
         + load_check(backend.cluster, experiment.message_size, (result.traffic() for result in results)),
         {
             "gradient_batches": float(batches),
@@ -321,23 +325,4 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
             "worst_monitor_ratio": max(result.monitor.worst for result in results),
         },
         provenance(),
-    )
-
-
-def _joined(parts: list[Trajectory]) -> Trajectory | None:
-    """Trajectories of several seeds as one; None where their lengths differ."""
-    if not parts or len({len(part.values) for part in parts}) > 1:
-        return None
-
-    def stack(name: str, axis: int) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts], axis=axis)
-
-    return Trajectory(
-        stack("values", 2),
-        parts[0].weights,
-        stack("gradients", 2),
-        stack("moves", 2),
-        stack("flight_values", 1),
-        parts[0].flight_weights,
-        stack("clocks", 2),
     )

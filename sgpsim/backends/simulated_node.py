@@ -18,6 +18,7 @@ import numpy as np
 import simpy
 from simpy.events import Timeout
 
+from sgpsim.backends.backend import refuse_round
 from sgpsim.backends.instant import wake_at
 from sgpsim.backends.letters import FAREWELL, Letters, Waits
 from sgpsim.backends.monitor import lost
@@ -48,6 +49,7 @@ class SimulatedNode(Node):
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
         self._awaited: tuple[int, int, simpy.Event] | None = None
         self._waits: Waits = {}
+        self._sent_round = -1
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
         self._numbers: dict[int, int] = {}  # messages of rounds sent, by receiver
@@ -69,12 +71,10 @@ class SimulatedNode(Node):
     def begin(self) -> Mass:
         mass = Mass(self._simulation.starts[self.rank].copy(), 1.0)
         simulation = self._simulation
-        complete = False
-        if simulation.time_cuts is not None:
-            complete = simulation.time_cuts.begin(self.rank, mass, 0.0)
         if simulation.step_cuts is not None:
-            complete = simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0) or complete
-        simulation.tick(complete)
+            completed = simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0)
+            if completed and simulation.time_cuts is None:
+                simulation.tick()
         return mass
 
     @types.coroutine
@@ -99,6 +99,9 @@ class SimulatedNode(Node):
 
     def scatter(self, step: int, mass: Mass) -> Mass:
         simulation = self._simulation
+        if step <= self._sent_round:
+            refuse_round(simulation.algorithm, self.schedule.round(step), self.rank, step, self._sent_round)
+        self._sent_round = step
         value, weight = mass
         value.flags.writeable = False  # as on a fleet, where this very array is what arrives
         rank, size, trace = self.rank, simulation.message_size, simulation.trace
@@ -274,13 +277,13 @@ class SimulatedNode(Node):
             cuts.hold(self.rank, mass, flight, flight_weight)
             if move is not None and cuts.moved_by(move, now):
                 cuts.look(now)
-                simulation.tick(True)
+                simulation.tick()
         if simulation.step_cuts is not None:
             if self._tracked:
                 simulation.step_cuts.under_way(step, flight, flight_weight)
             completed = simulation.step_cuts.report(self.rank, step, mass, move, now, size)
             if completed and simulation.time_cuts is None:
-                simulation.tick(True)
+                simulation.tick()
 
     def note(self, metric: str, value: float) -> None:
         self._simulation.measurements.note(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.backends.backend import refuse_round
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
 from sgpsim.backends.record import Record
@@ -65,6 +66,7 @@ class TorchNode(Node):
         self._flying = experiment.algorithm.leaves_in_flight
         self._step = 0
         self.gradients = 0
+        self._sent_round = -1
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
         self.leaks: list[str] = []
@@ -102,6 +104,9 @@ class TorchNode(Node):
     def scatter(self, step: int, mass: Mass) -> Mass:
         value, weight = mass
         round_ = self.schedule.round(step)
+        if step <= self._sent_round:
+            refuse_round(self._experiment.algorithm, round_, self.rank, step, self._sent_round)
+        self._sent_round = step
         self._record.row["round"] = step
         for receiver, share in round_.pushes[self.rank]:
             product, part = value * share, weight * share

@@ -9,6 +9,7 @@ depend on timing, or whose nodes do not run in step, need an event clock and are
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.ranges import Count
-from sgpsim.run import Outcome, Run, not_begun, provenance
+from sgpsim.run import Outcome, Run, merged, part, provenance
 from sgpsim.specification import specification
 
 
@@ -29,7 +30,8 @@ from sgpsim.specification import specification
 class Vectorized(Backend):
     """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every`
     rounds. trace: keep spans and messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy,
-    "cpu" or "cuda" for torch tensors there."""
+    "cpu" or "cuda" for torch tensors there, where x that is not finite is found at the monitor's next look or at the
+    next measurement."""
 
     cluster: Cluster | None = None
     monitor: MonitorPolicy = "raise"
@@ -84,25 +86,52 @@ class Vectorized(Backend):
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
-        if isinstance(experiment.budget, Seconds | TargetLoss) and len(experiment.seeds) > 1:
-            return _one_by_one(self, experiment, progress)  # seeds end at different steps
-        return self.together(experiment, progress)
+        alone = isinstance(experiment.budget, Seconds | TargetLoss)  # seeds end at different steps
+        groups: list[tuple[int, ...]] = [(seed,) for seed in experiment.seeds] if alone else [experiment.seeds]
+        runs: list[Run] = []
+        traffic: list[Traffic] = []
+        ending: KeyboardInterrupt | MassLeak | None = None
+        try:
+            while groups:
+                seeds = groups.pop(0)
+                some = experiment if seeds == experiment.seeds else replace(experiment, seeds=seeds)
+                runs.append(self._together(some, progress, traffic))
+                if left := tuple(seed for seed in seeds if seed not in runs[-1].experiment.seeds):
+                    groups.insert(0, left)  # some diverged; the others go on as they would alone
+        except (KeyboardInterrupt, MassLeak) as stop:
+            runs += [run for run in [getattr(stop, "run", None)] if isinstance(run, Run)]
+            if not runs:
+                raise  # nothing was computed
+            ending = stop
+        whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
+        if self.cluster is not None:
+            whole = replace(
+                whole, remarks=whole.remarks + load_check(self.cluster, experiment.message_size, traffic)
+            )
+        if ending is not None:
+            if isinstance(ending, KeyboardInterrupt):
+                whole = replace(whole, outcome="interrupted")
+            ending.run = whole  # pyright: ignore[reportAttributeAccessIssue]
+            raise ending
+        return whole
 
-    def together(
-        self, experiment: Experiment, progress: Progress | None, traffic: list[Traffic] | None = None
-    ) -> Run:
-        """All seeds at once. traffic: where theirs is added, for whoever holds all of a run against its links; None:
-        that is done here."""
+    def _together(self, experiment: Experiment, progress: Progress | None, traffic: list[Traffic]) -> Run:
+        """All seeds at once, up to the end or to the step at which some diverge: then the run of these seeds only.
+        traffic: where theirs is added, to be held against the links."""
         fleet = FleetNode(self, experiment, progress)
         outcome: Outcome = "finished"
         remarks: list[str] = []
         ending: BaseException | None = None
+        ended = experiment.seeds
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 _drive(experiment, fleet)
                 fleet.end()
         except Diverged as stop:
-            outcome, remarks = "diverged", [f"seeds {experiment.seeds}: {stop}"]
+            ended = tuple(experiment.seeds[place] for place in stop.reasons)
+            outcome = "diverged"
+            remarks = [f"seed {seed}: {reason}" for seed, reason in zip(ended, stop.reasons.values(), strict=True)]
+            remarks += fleet.monitor.leaks
         except Leaking:
             pass
         except KeyboardInterrupt as stop:
@@ -110,14 +139,10 @@ class Vectorized(Backend):
                 raise  # nothing was computed
             ending, outcome = stop, "interrupted"
             remarks = [f"seeds {experiment.seeds}: interrupted after step {fleet.reported}", *fleet.monitor.leaks]
-        if fleet.monitor.leaks and outcome != "interrupted":
+        if fleet.monitor.leaks and outcome == "finished":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
         if self.cluster is not None:
-            sent = fleet.clock.traffic(experiment.seeds)
-            if traffic is None:
-                remarks += load_check(self.cluster, experiment.message_size, [sent])
-            else:
-                traffic.append(sent)
+            traffic.append(fleet.clock.traffic(experiment.seeds, ended))
         run = Run(
             experiment,
             "Vectorized" if self.device is None else f"Vectorized on {self.device}",
@@ -135,7 +160,7 @@ class Vectorized(Backend):
         if ending is not None:
             ending.run = run  # pyright: ignore[reportAttributeAccessIssue]
             raise ending
-        return run
+        return run if ended == experiment.seeds else part(run, ended)
 
 
 def _drive(experiment: Experiment, fleet: FleetNode) -> None:
@@ -150,47 +175,3 @@ def _drive(experiment: Experiment, fleet: FleetNode) -> None:
         f"Vectorized cannot run {type(experiment.algorithm).__name__}: its text awaits what is none of its node's calls."
         " Await only calls of the node that the text is given."
     )
-
-
-def _one_by_one(backend: Vectorized, experiment: Experiment, progress: Progress | None) -> Run:
-    """Each seed alone, put together as one run; clocks and cuts have the lengths that each seed had."""
-    import dataclasses
-
-    import polars as pl
-
-    from sgpsim.run import Final
-    from sgpsim.trace import joined
-
-    runs: list[Run] = []
-    traffic: list[Traffic] = []
-    ending: KeyboardInterrupt | None = None
-    try:
-        for seed in experiment.seeds:
-            runs.append(backend.together(dataclasses.replace(experiment, seeds=(seed,)), progress, traffic))
-    except KeyboardInterrupt as stop:
-        runs += [run for run in [getattr(stop, "run", None)] if isinstance(run, Run)]
-        if not runs:
-            raise
-        ending = stop
-    final = Final(*(np.concatenate([run.final[part] for run in runs], axis=1) for part in range(3)))
-    bad = [run for run in runs if run.outcome != "finished"]
-    whole = dataclasses.replace(
-        runs[0],
-        experiment=experiment,
-        metrics=pl.concat([run.metrics for run in runs]),
-        final=final.padded(len(experiment.seeds)),
-        trace=joined([run.trace for run in runs[:1] if run.trace is not None]),
-        trajectory=None,
-        outcome="interrupted" if ending is not None else bad[0].outcome if bad else "finished",
-        remarks=tuple(remark for run in runs for remark in run.remarks)
-        + not_begun(experiment, len(runs))
-        + (() if backend.cluster is None else load_check(backend.cluster, experiment.message_size, traffic)),
-        statistics={
-            "node_steps": sum(run.statistics["node_steps"] for run in runs),
-            "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),
-        },
-    )
-    if ending is not None:
-        ending.run = whole  # pyright: ignore[reportAttributeAccessIssue]
-        raise ending
-    return whole
