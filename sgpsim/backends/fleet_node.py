@@ -106,7 +106,7 @@ class FleetNode(Node):
         starts = np.array(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape), order="C")
         mass = Mass(self._placed(starts), self.rounds.ones())
         self.start_total = self._sum(mass.value)
-        self.magnitude_of_moves = self.moves_total = self.nothing = self.start_total * 0.0
+        self.magnitude_of_moves = self.moves_total = self.nothing = self._sum(mass.value * 0.0)
         self.before = self._sum(abs(mass.value))
         self.monitor.total, self.monitor.total_weight = _numpy(self.start_total), float(mass.weight.sum())
         self.monitor.schedule = self.schedule if self.algorithm.uses_schedule else None
