@@ -107,19 +107,20 @@ def test_weights_that_float32_cannot_hold_are_told(measure_every: int) -> None:
 def test_seeds_that_do_not_diverge_go_on(nodes: int) -> None:
     """All grow alike from noise of their own, so they leave the range at steps of their own; half of them within the
     budget. Alone and together they end alike."""
-    seeds = tuple(range(6))
+    seeds = tuple(range(5))
     found = Experiment(
-        SGP(SGD(Constant(1.05))), Quadratic(nodes, 1, structure="scalar", least_curvature=2.0, most_curvature=2.0),
-        DirectedRing(nodes), Steps(3000), seeds, start=0.0, measure_every=5, dtype="float32",
+        SGP(SGD(Constant(1.15))), Quadratic(nodes, 1, 1e30, structure="scalar", least_curvature=2.0, most_curvature=2.0),
+        DirectedRing(nodes), Steps(200), seeds, start=0.0, measure_every=2, dtype="float32",
     )  # fmt: skip
     ends = sorted(everywhere(found)[1].curve("loss").group_by("seed").agg(last=pl.col("step").max())["last"].to_list())
-    assert ends[0] < ends[3]
-    runs = everywhere(replace(found, budget=Steps(ends[2])), keep_trajectory=True)
+    end = Steps(ends[1] + 2)
+    assert ends[0] + 4 < ends[-1] < 200
+    runs = everywhere(replace(found, budget=end), keep_trajectory=True)
     assert_alike(runs)
-    assert runs[0].outcome == "diverged" and 1 <= len(runs[0].remarks) < 6
+    assert runs[0].outcome == "diverged" and 1 <= len(runs[0].remarks) < 5
     assert [run.remarks[0].split(":")[0] for run in runs[1:]] == [runs[1].remarks[0].split(":")[0]] * 3
     for place, seed in enumerate(seeds):
-        alone = Vectorized(Cluster(nodes, ExponentialTime(1.0))).run(replace(found, seeds=(seed,), budget=Steps(ends[2])))
+        alone = Vectorized(Cluster(nodes, ExponentialTime(1.0))).run(replace(found, seeds=(seed,), budget=end))
         for one, together in zip(alone.final, runs[1].final, strict=True):
             np.testing.assert_array_equal(one[:, 0], together[:, place])
 
