@@ -179,15 +179,15 @@ def _section(
 
 
 def _mixed(found: Mixing) -> dict[str, object]:
-    profile, bound = found.profile, found.contraction
+    profile = found.profile
     return {
         "schedule": found.title,
         "passes": "yes" if found.passed else "NO",
         "period": "never repeats" if found.period is None else str(found.period),
         "weights stay 1": "yes" if found.doubly_stochastic else "no",
         "window B": found.window,
-        "all reach all after T": None if bound is None else bound.time,
-        "exact after": "never" if profile is None or profile.exact_after is None else f"{profile.exact_after} rounds",
+        "all reach all after T": found.time,
+        "exact after": "never" if found.exact is None or found.exact[1] is None else f"{found.exact[1]} rounds",
         "S1": None if profile is None else round(profile.first, 3),
         "claims not ruled out": sum(application.status != "fails" for application in found.applications),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -127,6 +128,13 @@ def test_validation_accepts_what_only_a_whole_period_connects() -> None:
 )
 def test_validation_of_many_nodes(schedule: Schedule) -> None:
     require_valid(schedule)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_nodes_are_compiled_and_looked_at_in_seconds() -> None:
+    began = time.process_time()
+    require_valid(OnePeerExponential(100_000))
+    assert time.process_time() - began < 60
 
 
 def test_unchecked_matrices_pass_and_so_does_whatever_holds_them() -> None:

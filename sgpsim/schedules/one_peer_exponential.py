@@ -7,7 +7,7 @@ one period the average is exact for the sizes named at each class, and for no ot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 
 from sgpsim.errors import SpecificationError
 from sgpsim.ranges import Count, Nodes
@@ -16,6 +16,7 @@ from sgpsim.schedules.shares import equal_shares
 from sgpsim.specification import specification
 
 
+@cache
 def levels(size: int, base: int = 2) -> int:
     """How many powers of `base` lie below `size`, at least 1: ceil(log2 n) for base 2."""
     count, power = 1, base
