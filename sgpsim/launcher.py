@@ -21,7 +21,8 @@ from types import TracebackType
 from sgpsim.backends.backend import Progress
 from sgpsim.backends.boards import FileBoard
 from sgpsim.backends.liveness import Verdict, Watch, and_so_the_others
-from sgpsim.backends.membership import FAILED, START_TIMEOUT
+from sgpsim.backends.meeting import START_TIMEOUT
+from sgpsim.backends.membership import FAILED
 from sgpsim.backends.torch_distributed import require_size
 from sgpsim.budget import most_steps
 from sgpsim.definitions import require_not_importing

@@ -111,7 +111,7 @@ def end(folder: Path, rank: int) -> None:
 # -- what becomes of it
 
 
-def close_down(folder: Path, lock: int, sentence: str) -> str | None:
+def close_down(folder: Path, lock: int, sentence: str, outcome: Outcome = "interrupted") -> str | None:
     """What a process does with the records when nobody is left to do it: the first to call makes a run of them, once
     the others have ended; the others do nothing. A sentence that says where the run lies, None from the others."""
     try:
@@ -121,11 +121,13 @@ def close_down(folder: Path, lock: int, sentence: str) -> str | None:
     if not _alone(lock, PATIENCE):
         _kill_others(folder)
         _alone(lock, 1.0)
-    return settle(folder, sentence, consent="import")
+    return settle(folder, sentence, "import", outcome)
 
 
-def settle(folder: Path, sentence: str, consent: Consent = "refuse") -> str | None:
-    """Make an interrupted run of the folder's records, and remove them; a sentence that says where it lies."""
+def settle(
+    folder: Path, sentence: str, consent: Consent = "refuse", outcome: Outcome = "interrupted"
+) -> str | None:
+    """Make a run with this outcome of the folder's records, and remove them; a sentence that says where it lies."""
     job = read_job(folder)
     if not job["name"]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +147,7 @@ def settle(folder: Path, sentence: str, consent: Consent = "refuse") -> str | No
             " all of them there, and the next launch with this --out makes a run of them"
         )
     whole = all((folder / f"ended-{rank}").exists() for rank in range(experiment.nodes))
-    run = as_stored(folder, experiment, backend, None if whole else sentence, "interrupted")
+    run = as_stored(folder, experiment, backend, None if whole else sentence, outcome)
     place = None if run is None else Store(folder.parent).save(job["name"], run, backend)
     shutil.rmtree(folder, ignore_errors=True)
     return f"{sentence}; " + ("nothing had been measured" if place is None else f"what was measured lies in {place}")

@@ -92,19 +92,26 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
 
 
 def _carry(path: Path, rank: int, member: Membership) -> None:
-    """A file from `rank` to rank 0, under the same name."""
+    """A file from `rank` to rank 0, under the same name; nothing is sent where both have their files in one folder."""
     import torch
     import torch.distributed as dist
 
-    length = np.array([path.stat().st_size if member.rank else 0])
+    length, there = np.array([path.stat().st_size if member.rank else 0]), np.zeros(1, np.int64)
     if member.rank:
         dist.send(torch.from_numpy(length), 0, group=member.group)
+        dist.recv(torch.from_numpy(there), 0, group=member.group)
+        if there[0]:
+            return
         with path.open("rb") as file:
             while piece := file.read(PIECE):
                 dist.send(torch.from_numpy(np.frombuffer(bytearray(piece), np.uint8)), 0, group=member.group)
         return
     dist.recv(torch.from_numpy(length), rank, group=member.group)
     left = int(length[0])
+    there[0] = path.exists() and path.stat().st_size == left
+    dist.send(torch.from_numpy(there), rank, group=member.group)
+    if there[0]:
+        return
     with path.open("wb") as file:
         while left:
             piece_of: NDArray[Any] = np.empty(min(left, PIECE), np.uint8)

@@ -21,13 +21,12 @@ from typing import Any
 
 from sgpsim.backends.boards import Board, FileBoard, StoreBoard
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter, Verdict, Watch, and_so_the_others
+from sgpsim.backends.meeting import START_TIMEOUT, choose_interface, corner, first_line, holds_store
 from sgpsim.backends.post import PeerLost
 from sgpsim.errors import NodeFailure, SpecificationError
 
 FAILED = 4
 """Exit code of a process that ends because another one failed."""
-START_TIMEOUT = 120.0
-"""Seconds within which all processes must have started; importing torch on a busy machine takes its time."""
 GRACE = 3.0
 """Seconds that a process has for ending by itself once a verdict stands."""
 FOREVER = timedelta(days=365)
@@ -37,7 +36,7 @@ FOREVER = timedelta(days=365)
 class Membership(ABC):
     """rank: this process's. size: number of processes. pulse: what it says about itself. group: the process group,
     None for the default one. call_off: ends a wait for messages, with a reason. keep: writes down what was reported so
-    far."""
+    far. give_up: called with the verdict before the heart ends a process that is stuck."""
 
     def __init__(self, rank: int, size: int, board: Board, interval: float) -> None:
         self.rank, self.size, self.board = rank, size, board
@@ -45,6 +44,7 @@ class Membership(ABC):
         self.group: Any = None
         self.call_off: Callable[[str], None] = lambda reason: None
         self.keep: Callable[[], None] = lambda: None
+        self.give_up: Callable[[str], None] = lambda sentence: None
         self._interval = interval
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="sgpsim heart", daemon=True)
@@ -100,6 +100,18 @@ class Membership(ABC):
         """What to tell after a connection was lost."""
 
 
+def place_among() -> tuple[int, int]:
+    """(rank, number of processes) from the environment. Raises SpecificationError where it does not say."""
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise SpecificationError(
+            f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start"
+            " all of them by `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch, or by torchrun."
+        )
+    rank, size, _ = (_whole(name) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+    return rank, size
+
+
 class Child(Membership):
     """A process started by sgpsim's launcher, which watches it by a board in `folder`."""
 
@@ -123,7 +135,7 @@ class Child(Membership):
 
     def failure(self, lost: PeerLost) -> NodeFailure:
         whom = "another node" if lost.peer is None else f"node {lost.peer}"
-        return NodeFailure(f"node {self.rank} lost {whom} ({_first_line(lost)}).")
+        return NodeFailure(f"node {self.rank} lost {whom} ({first_line(lost)}).")
 
 
 class Volunteer(Membership):
@@ -131,20 +143,14 @@ class Volunteer(Membership):
     first verdict."""
 
     def __init__(self, timeout: float, hung_after: float) -> None:
-        missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
-        if missing:
-            raise SpecificationError(
-                f"TorchDistributed runs one process per node, and the environment of this one lacks {missing[0]}; start"
-                " all of them by `sgpsim launch FILE.toml --processes N`, by sgpsim.launch.launch, or by torchrun."
-            )
-        rank, size, _ = (_whole(name) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+        rank, size = place_among()
         os.environ.setdefault(
             "TORCH_CPP_LOG_LEVEL", "ERROR"
         )  # else a store that dies fills screens before our sentence
         self._timeout = timeout
         self._watch = Watch(size, timeout, START_TIMEOUT, hung_after)
         self._sentence = ""
-        store = _store(rank, size)
+        store = corner(rank, size)
         super().__init__(rank, size, StoreBoard(store, size), max(0.05, min(1.0, timeout / 20)))
         self.start()
         self._join(store)
@@ -158,6 +164,7 @@ class Volunteer(Membership):
             if dist.is_initialized():
                 self.group = dist.new_group(backend="gloo", timeout=FOREVER)
             else:
+                choose_interface(self.rank, self.size, store)
                 dist.init_process_group(
                     "gloo", store=PrefixStore("gloo", store), rank=self.rank, world_size=self.size, timeout=FOREVER
                 )
@@ -182,6 +189,8 @@ class Volunteer(Membership):
             if not self._over.wait(GRACE):  # stuck where nobody can call it off
                 print(sentence, file=sys.stderr, flush=True)
                 self._linger()
+                self.keep()
+                self.give_up(sentence)
                 os._exit(FAILED)
 
     def failure(self, lost: PeerLost) -> NodeFailure:
@@ -197,9 +206,24 @@ class Volunteer(Membership):
         self._linger()
         return NodeFailure(self._sentence)
 
+    def verdict(self, within: float) -> str:
+        """The verdict that stands, or comes within so many seconds; else empty."""
+        assert isinstance(self.board, StoreBoard)
+        until = time.monotonic() + within
+        try:
+            while not self._sentence and time.monotonic() < until:
+                self._sentence = self.board.verdict()
+                time.sleep(0.05)
+        except RuntimeError:
+            pass  # the store has gone
+        if self._sentence:
+            atexit.register(_leave_at_once)
+            self._over.set()
+        return self._sentence
+
     def _linger(self) -> None:
         """Whoever holds the store stays until the others have read the verdict."""
-        if _holds_store(self.rank):
+        if holds_store(self.rank):
             time.sleep(GRACE / 3)
 
     def _settled(self, lost: PeerLost) -> str:
@@ -234,14 +258,9 @@ def not_joined(rank: int, error: Exception) -> NodeFailure:
     """Why a process could not join the group, in one sentence."""
     interface = os.environ.get("GLOO_SOCKET_IFNAME", "unset")
     return NodeFailure(
-        f"node {rank} could not join the others: {_first_line(error)} (GLOO_SOCKET_IFNAME is {interface}; it must name"
+        f"node {rank} could not join the others: {first_line(error)} (GLOO_SOCKET_IFNAME is {interface}; it must name"
         " an interface on which all processes reach each other)."
     )
-
-
-def _first_line(error: Exception) -> str:
-    """What a library's error says first, without the end of the sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
 
 
 def _whole(name: str) -> int:
@@ -255,40 +274,11 @@ def _whole(name: str) -> int:
     return int(told)
 
 
-def _holds_store(rank: int) -> bool:
-    """Whether this process serves the rendezvous store; under torchrun its agent does."""
-    return rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-
-
 def _calendar_ahead() -> float:
     """Calendar time less the even clock, s: of several looks the one least interrupted."""
     looks = [(time.perf_counter(), time.time(), time.perf_counter()) for _ in range(5)]
     before, calendar, after = min(looks, key=lambda look: look[2] - look[0])
     return calendar - (before + after) / 2
-
-
-_stores: list[Any] = []
-
-
-def _store(rank: int, size: int) -> Any:
-    """A corner of the rendezvous store for one more run; the store itself is connected once per process."""
-    import torch.distributed
-
-    stores: Any = torch.distributed
-    if not _stores:
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        _stores.append(
-            stores.TCPStore(
-                address,
-                port,
-                size,
-                is_master=_holds_store(rank),
-                timeout=timedelta(seconds=START_TIMEOUT),
-                wait_for_workers=False,
-            )
-        )
-    _stores.append(stores.PrefixStore(f"sgpsim/{len(_stores)}", _stores[0]))
-    return _stores[-1]
 
 
 def _leave_at_once() -> None:

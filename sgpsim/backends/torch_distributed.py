@@ -8,6 +8,7 @@ the run within the time-out, and is named.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from sgpsim.backends.one_rank import run_seed
 from sgpsim.backends.post import PeerLost
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, SpecificationError
+from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.ranges import Range, Whole
 from sgpsim.run import Run
@@ -94,26 +95,46 @@ class TorchDistributed(Backend):
         """Take part as the process that the environment says this is; all processes of the group must call it. The
         Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process
         died or hung, MassLeak as every backend."""
+        with TemporaryDirectory(prefix="sgpsim-") as folder:
+            return self.run_in(Path(folder), experiment)
+
+    def run_in(
+        self, folder: Path, experiment: Experiment, give_up: Callable[[str], None] | None = None
+    ) -> Run:
+        """`run`, with the records in `folder`, which processes on one disk may share. give_up: called with the verdict
+        where this process ends without returning."""
         self.check(experiment)
         member = Volunteer(self.timeout, self.hung_after)
+        member.give_up = give_up or member.give_up
         require_size(experiment, member.size)
-        with TemporaryDirectory(prefix="sgpsim-") as folder:
-            try:
-                for seed in experiment.seeds:
-                    run_seed(self, experiment, seed, member, Path(folder))
-                run = gathered(self, experiment, member, Path(folder))
-                member.set_out()
-            except PeerLost as lost:
-                raise member.failure(lost) from None
-            except BaseException as error:
-                member.confess(f"{type(error).__name__}: {error}")
-                raise
-            member.leave()
+        try:
+            run = self._with(member, folder, experiment)
+        except KeyboardInterrupt:
+            sentence = member.verdict(within=1.0)  # torchrun ends all processes when one has failed
+            if sentence:
+                raise NodeFailure(sentence) from None
+            member.confess("it was interrupted")
+            raise
+        member.leave()
         if run.outcome == "leaked" and self.monitor == "raise":
             leak = MassLeak(run.remarks[0])
             leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
             raise leak
         return run
+
+
+    def _with(self, member: Volunteer, folder: Path, experiment: Experiment) -> Run:
+        try:
+            for seed in experiment.seeds:
+                run_seed(self, experiment, seed, member, folder)
+            run = gathered(self, experiment, member, folder)
+            member.set_out()
+            return run
+        except PeerLost as lost:
+            raise member.failure(lost) from None
+        except Exception as error:
+            member.confess(f"{type(error).__name__}: {error}")
+            raise
 
 
 def require_size(experiment: Experiment, size: int) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+if TYPE_CHECKING:
+    from sgpsim.backends.torch_distributed import TorchDistributed
+    from sgpsim.experiment import Experiment
+    from sgpsim.run import Run
 
 DIVERGED = 5
 """Exit code of a run whose numbers left the floating-point range; it is saved all the same."""
@@ -50,11 +55,8 @@ def main(
         toml = read(file, overrides)
         name, experiment = toml.name, toml.experiment
         chosen, reason = toml.backend(backend or "")
-    if isinstance(chosen, TorchDistributed) and os.environ.get("RANK", "0") != "0":
-        # one of several processes: the first one tells and keeps the run
-        if Store(out).find(experiment, chosen) is None:  # else the first one takes the run from there
-            chosen.run(experiment)
-        return 0
+    if isinstance(chosen, TorchDistributed):
+        return _as_one_of_several(name, experiment, chosen, out)
     print(reason)
     try:
         with bar(name) as progress:
@@ -62,6 +64,22 @@ def main(
     except NotSaved as error:
         tell(error.run)
         raise
+    return _told(run, folder, old)
+
+
+def _as_one_of_several(name: str, experiment: Experiment, backend: TorchDistributed, out: Path) -> int:
+    """One process of several: the first one tells and keeps the run."""
+    from sgpsim.torchrun import take_part
+
+    run, folder, old = take_part(name, experiment, backend, out)
+    if run is not None and folder is not None:
+        return _told(run, folder, old)
+    return DIVERGED if run is not None and run.outcome == "diverged" else 0
+
+
+def _told(run: Run, folder: Path, old: bool) -> int:
+    from sgpsim.commands.show import tell
+
     tell(run)
     print(f"\nfound in {folder}; nothing was computed anew" if old else f"\nsaved in {folder}")
     if run.outcome == "leaked":
