@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,16 +20,27 @@ import sgpsim
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Gradients, Seconds, Steps, TargetLoss
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.distributions import GammaTime
+from sgpsim.clusters.presets import preset
+from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant, StepDecay, WarmUp
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.objectives.datasets import Digits
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
+from sgpsim.objectives.softmax import SoftmaxRegression
+from sgpsim.objectives.split import EvenSplit
 from sgpsim.plain_data import from_plain, to_plain
+from sgpsim.ranges import Count
 from sgpsim.schedules.graph_schedule import GraphSchedule
+from sgpsim.schedules.periodic import Periodic
 from sgpsim.schedules.ring import DirectedRing
+from sgpsim.specification import specification
 
 
 def any_(value: Any) -> Any:
@@ -38,6 +51,16 @@ def any_(value: Any) -> Any:
 SHORT = {
     "a number for a step size": (lambda: SGD(any_(0.1)), lambda: SGD(Constant(0.1))),
     "a whole number for a float": (lambda: Constant(1), lambda: Constant(1.0)),
+    "a name for data": (lambda: SoftmaxRegression(8, data=any_("Digits")), lambda: SoftmaxRegression(8, Digits())),
+    "a number for compute": (lambda: Cluster(8, compute=any_(0.1)), lambda: Cluster(8, ConstantTime(0.1))),
+    "a graph for a list": (
+        lambda: GraphSchedule(any_(nx.cycle_graph(4))),
+        lambda: GraphSchedule((nx.cycle_graph(4),)),
+    ),
+    "a cause for a list": (
+        lambda: Cluster(8, stragglers=any_(PersistentSlow((1,), 2))),
+        lambda: Cluster(8, stragglers=(PersistentSlow((1,), 2.0),)),
+    ),
     "a number in momentum": (lambda: Momentum(any_(0.1)), lambda: Momentum(Constant(0.1))),
     "a table": (lambda: SGD(any_({"type": "WarmUp", "then": 0.5, "steps": 3})), lambda: SGD(WarmUp(Constant(0.5), 3))),
     "a number for a list": (lambda: StepDecay(1, any_(30)), lambda: StepDecay(1.0, (30,))),
@@ -58,6 +81,25 @@ def test_python_accepts_what_a_file_accepts(name: str) -> None:
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a string": (lambda: Momentum(any_(0.1), momentum=any_("x")), "Momentum(momentum) is 'x'; it must be a number in"),
+    "a whole number for a descent": (lambda: SGP(any_(3)), "SGP(descent) is 3; it must be a Descent. Give one of Adam,"),
+    "a number for a descent": (lambda: SGP(any_(0.1)), "SGP(descent) is 0.1; it must be a Descent. Give one of Adam,"),
+    "a number for schedules": (
+        lambda: Periodic(schedules=any_(7)),
+        "Periodic(schedules)[0] is 7; it must be a Schedule. Give one of Bip",
+    ),
+    "hardly any variation": (lambda: GammaTime(1.0, 1e-300), "GammaTime(variation) is 1e-300; it must be a finite number"),
+    "noise of 401 digits": (lambda: Quadratic(4, noise=10**400), "it must be a finite number of at least 0, at most 1e+75."),
+    "noise of a preset": (lambda: preset("ethernet_10g", 4, noise=10**400), "it must be a finite number of at least 0"),
+    "a job of no name": (lambda: preset("ethernet_10g", 4, any_({"a": 1})), "job {'a': 1} does not exist; known:"),
+    "an endless batch": (lambda: SoftmaxRegression(4, batch=2**31), "SoftmaxRegression(batch) is 2147483648; it must be"),
+    "a seed above int64": (lambda: EvenSplit(2**63), "EvenSplit(seed) is 9223372036854775808; it must be a whole number"),
+    "an array too large": (lambda: Quadratic(2**20, 2**20), "Quadratic(nodes, dimension) ask for an array of 1099511627776"),
+    "torch's meta device": (lambda: Vectorized(device="meta"), "Vectorized(device) is 'meta'; it must be 'cpu' or 'cuda'"),
+    "words in an array": (lambda: QuadraticArrays(any_([["1"]]), np.zeros((1, 1))), "(hessians) is [['1']]; it must be an"),
+    "a count for seeds": (
+        lambda: Experiment(SGP(), Quadratic(4), DirectedRing(4), seeds=any_(5)),
+        "Experiment(seeds) is 5; it must be a list. Give seeds=(5,), in a file seeds = [5], for the one seed 5; seeds=range(5)",
+    ),
     "a boolean": (lambda: Steps(True), "Steps(count) is True; it must be a whole number of at least 0."),
     "a fraction": (lambda: Gradients(any_(2.5)), "Gradients(total) is 2.5; it must be a whole number of at least 1."),
     "an array": (lambda: Seconds(any_(np.ones(3))), "Seconds(limit) is an array of shape (3,); it must be a finite"),
@@ -115,6 +157,33 @@ def test_a_users_plain_dataclass_works_in_python_and_in_a_file() -> None:
 
     assert SGD(Halving(1, 2)).step_size.at(4) == 0.25
     assert from_plain({"type": "SGD", "step_size": {"type": "Halving", "first": 1}}, Descent) == SGD(Halving(1.0))  # pyright: ignore[reportAbstractUsage]
+
+
+def test_a_specification_inherits_from_another_and_from_a_plain_dataclass() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Plain(SGP):
+        extra: int = 1
+
+    @specification
+    class Checked(Plain):
+        more: Count = 2
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            assert isinstance(self.descent.step_size, Constant), "settled before this"
+
+    assert Plain(any_({"type": "SGD", "step_size": 0.5})).descent == SGD(Constant(0.5))
+    assert Checked(any_({"type": "SGD", "step_size": 0.5}), more=any_(np.int64(3))).more == 3
+    with pytest.raises(SpecificationError, match=r"Checked\(more\) is 0"):
+        Checked(more=0)
+    with pytest.raises(SpecificationError, match=r"SGP\(descent\) is 3"):
+        Plain(any_(3))
+
+
+def test_a_default_loads_no_catalogue() -> None:
+    program = "import sys, sgpsim; sgpsim.SGP(); print('sgpsim.backends.simulated' in sys.modules, 'networkx' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.split()[0] == "False"
 
 
 def test_building_is_cheap() -> None:

@@ -47,5 +47,5 @@ def job(name: str | Job) -> Job:
         return name
     known = jobs()
     if not isinstance(name, str) or name not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecificationError(f"job {shown(name)} does not exist; {nearest(str(name), known)}")
+        raise SpecificationError(f"job {shown(name)} does not exist; {nearest(shown(name), known)}")
     return known[name]

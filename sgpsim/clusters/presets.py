@@ -19,7 +19,7 @@ from sgpsim.clusters.distributions import LogNormalTime
 from sgpsim.clusters.jobs import Job, job
 from sgpsim.clusters.links import ETHERNET_10G, INFINIBAND_EDR, NCCL_NET_STEP
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, nearest, require_positive
+from sgpsim.errors import SpecificationError, nearest, shown
 
 DEFAULT_JOB = "resnet50_v100x8"
 
@@ -27,10 +27,11 @@ DEFAULT_JOB = "resnet50_v100x8"
 def _compute(work: str | Job, noise: float) -> ComputeTime:
     """Constant without noise, else log-normal with that sigma and the same mean."""
     seconds = job(work).compute_seconds
-    if noise == 0:
-        return ConstantTime(seconds)
-    require_positive("preset(noise)", noise)
-    return LogNormalTime(seconds, noise)
+    try:
+        random = LogNormalTime(seconds, noise)  # whose rule for sigma is that of `noise`
+    except SpecificationError as error:
+        raise SpecificationError(str(error).replace("LogNormalTime(sigma)", "preset(noise)")) from None
+    return random if random.sigma else ConstantTime(seconds)
 
 
 def ethernet_10g(nodes: int, job: str | Job = DEFAULT_JOB, noise: float = 0.0) -> Cluster:
@@ -67,6 +68,6 @@ def preset(
     noise: sigma of log-normal compute times, 0 for none. stragglers: causes of slowness put on top.
     """
     known = presets()
-    if name not in known:
-        raise SpecificationError(f"preset {name!r} does not exist; {nearest(str(name), known)}")
+    if not isinstance(name, str) or name not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(f"preset {shown(name)} does not exist; {nearest(shown(name), known)}")
     return replace(known[name](nodes, job, noise), stragglers=stragglers)
