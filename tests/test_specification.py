@@ -169,7 +169,7 @@ def test_a_specification_inherits_from_another_and_from_a_plain_dataclass() -> N
         more: Count = 2
 
         def __post_init__(self) -> None:
-            super().__post_init__()
+            super().__post_init__()  # pyright: ignore[reportAttributeAccessIssue]
             assert isinstance(self.descent.step_size, Constant), "settled before this"
 
     assert Plain(any_({"type": "SGD", "step_size": 0.5})).descent == SGD(Constant(0.5))
