@@ -29,6 +29,8 @@ from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.link_load import Overload, Traffic, load_check, overloads
 from sgpsim.clusters.routes import Routes
+from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
@@ -238,6 +240,21 @@ def test_a_link_is_full_duplex_and_may_be_exactly_full() -> None:
     one_way = nx.DiGraph([(0, 1, {"bandwidth": 100.0}), (1, 0, {"bandwidth": 10.0})])
     found = overloads(Cluster(2, network=Hockney(), graph=one_way), 10.0, [Traffic(0, both, 0, 1.0)])
     assert [(load.begin, load.end, load.factor) for load in found] == [(1, 0, pytest.approx(5.0))]
+
+
+def test_links_without_limit_are_never_full_even_where_no_time_passes() -> None:
+    graph = nx.Graph([(0, 1), (1, 2)])
+    cluster = Cluster(3, network=Hockney(), graph=graph)
+    assert overloads(cluster, 10.0, [Traffic(0, {(0, 2): 5.0}, 0, 0.0)]) == []
+    (load,) = overloads(Cluster(3, network=Hockney(bandwidth=1.0), graph=graph), 10.0, [Traffic(0, {(0, 1): 5.0}, 0, 0.0)])
+    assert load.factor == float("inf")
+
+
+@pytest.mark.parametrize("backend", [Simulated, Vectorized])
+def test_a_run_that_diverged_is_held_against_its_links_too(backend: Any) -> None:
+    experiment = job(SGP(SGD(Constant(50.0))), OnePeerExponential(8), Steps(500))
+    run = backend(machines(two_racks())).run(experiment)
+    assert run.outcome == "diverged" and "LINKS OVERLOADED" in run.remarks[-1] and "2.2" in run.remarks[-1]
 
 
 def test_a_flood_that_the_average_hides_is_not_seen() -> None:

@@ -285,9 +285,11 @@ class Simulation:
         return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. {cure}"
 
     def traffic(self) -> Traffic:
-        """What was sent, by sender and receiver."""
+        """What was sent, by sender and receiver. A run that did not finish lasted until what ended it: later than its
+        nodes' last reports, and with messages on their way."""
+        ended = 0.0 if self.outcome == "finished" else self.environment.now
         sent = {(node.rank, to): float(count) for node in self.nodes for to, count in node.sent.items()}
-        return Traffic(self.seed, sent, self.collectives, max(node.now for node in self.nodes))
+        return Traffic(self.seed, sent, self.collectives, max(ended, *(node.now for node in self.nodes)))
 
     def blocks_of_durations(self, rank: int) -> Iterator[float]:
         """Compute times of one node, one by one."""

@@ -33,7 +33,7 @@ class Traffic(NamedTuple):
 
 
 class Overload(NamedTuple):
-    """A link whose bytes did not fit. seconds: what they need at its capacity, bytes per second; elapsed: what the run
+    """A link whose bytes may not fit. seconds: what they need at its capacity, bytes per second; elapsed: what the run
     took."""
 
     begin: Hashable
@@ -49,7 +49,9 @@ class Overload(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """Seconds needed over seconds of the run; above 1."""
+        """Seconds needed over seconds of the run."""
+        if self.seconds == 0:
+            return 0.0  # of a link without limit, in a run that may have taken no time
         return self.seconds / self.elapsed if self.elapsed > 0 else float("inf")
 
 
