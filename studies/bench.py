@@ -12,7 +12,6 @@ import argparse
 import csv
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -26,12 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sgpsim.algorithms.dpsgd import DPSGD
-from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
 from sgpsim.errors import SpecificationError
-from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from studies import bench_jobs as jobs
 from studies import bench_processes as processes
 from studies.bench_pairs import LEAST_PAIRS, Ratio, in_turn
@@ -110,7 +104,7 @@ def compared(row: jobs.Row, pairs: int, brief: bool) -> list[Figure]:
 
 def gloo(pairs: int, brief: bool) -> list[Figure]:
     """Real processes: what they all compute, and how long it takes on the wall."""
-    short, long = (2, 4) if brief else (20, 520)
+    short, long = (2, 4) if brief else (20, 20 + jobs.BLOCK)
     cpu, wall = processes.measured(short, long, min(pairs, 10))
     job = f"SGP on {processes.PROCESSES} gloo processes, d = {processes.JOB.dimension}"
     return [
@@ -121,32 +115,13 @@ def gloo(pairs: int, brief: bool) -> list[Figure]:
 
 def memory(what: str) -> list[Figure]:
     """Peak memory of a process of its own that runs `what`: MB, or its ratio to state and data."""
-    command = [sys.executable, "-m", "studies.bench", "--memory", what]
+    command = [sys.executable, "-m", "studies.bench_memory", what]
     said = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     value, nan = float(said.stdout.split()[-1]), float("nan")
     if what == "simulated":
         return [Figure("common job, n = 256", "Simulated, peak memory, MB", value, nan, nan, 150.0, at_most=True)]
     name = "Vectorized, peak memory / (state + data)"
     return [Figure("SGP, n = 256, d = 100,000", name, value, nan, nan, 3.0, at_most=True)]
-
-
-def _memory_in_here(what: str) -> float:
-    if what == "simulated":
-        Simulated(jobs.cluster(256), trace=False).run(jobs.common(256).experiment(DPSGD, jobs.regular(256), 100))
-        return _peak() / 1e6
-    job = jobs.MEMORY
-    Vectorized(jobs.cluster(job.nodes)).run(job.experiment(SGP, OnePeerExponential(job.nodes), 3))
-    return _peak() / (job.nodes * (1 + job.samples) * job.dimension * 8)
-
-
-def _peak() -> float:
-    """Peak resident bytes of this process alone: getrusage would count the parent's, from before this program was
-    loaded."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return float(line.split()[1]) * 1024
 
 
 def measure(pairs: int, only: str, brief: bool) -> Iterable[Figure]:
@@ -175,7 +150,9 @@ def measure(pairs: int, only: str, brief: bool) -> Iterable[Figure]:
             progress.update(bar, description=name)
             figures = task()
             for each in figures:  # on a terminal that shows no bar these lines are the progress
-                progress.console.print(" | ".join(part for part in each.shown if part), markup=False, highlight=False)
+                progress.console.print(
+                    " | ".join(part for part in each.shown if part), markup=False, highlight=False, soft_wrap=True
+                )
             yield from figures
             progress.advance(bar)
 
@@ -236,11 +213,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--fast", action="store_true", help="small jobs of a few rounds: shows that all runs, not how fast"
     )
-    parser.add_argument("--memory", choices=("simulated", "vectorized"), help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
-    if asked.memory:
-        print(_memory_in_here(asked.memory))
-        return 0
     readme: Any = asked.readme and asked.readme.read_text(encoding="utf-8")
     if readme is not None:
         written_into(readme, "")  # refuses a file without a place before anything is measured

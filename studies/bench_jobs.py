@@ -47,6 +47,9 @@ UNMEASURED = 10**9
 STEP_SIZE = 0.1
 LATENCY, BANDWIDTH = 50e-6, 1.25e9
 MEGABYTE = 1e6
+BLOCK = 512
+"""Rounds between a long run and a short one: sgpsim draws up to 512 gradients and 256 compute times at a time, so with
+fewer its draws would not count."""
 
 
 def cluster(nodes: int) -> Cluster:
@@ -209,28 +212,28 @@ def rows(brief: bool = False) -> list[Row]:
     small = Logistic(16, 20, 20, 4) if brief else SMALL
     # points so long that nothing fits a cache: 0.2 GB of them, and 1.6 GB of data, let go of with the row
     wide = Logistic(8, 300, 8, 4) if brief else Logistic(256, 100_000, 8, 4)
-    found = [_common(nodes, long) for nodes, long in ((16, 4000), (64, 2000), (256, 600))]
-    found.append(_common(16, 1000, seeds=16))
+    found = [_common(nodes, blocks) for nodes, blocks in ((16, 7), (64, 3), (256, 1))]
+    found.append(_common(16, 1, seeds=16))
     found += [_set_up(rounds) for rounds in (1, 10, 100)]
-    found.append(_push(small, SGP, bare.sgp, 220))
-    found.append(_push(wide, SGP, bare.wide_sgp, 3, short=1, pairs=10))
-    found.append(_push(small, OverlapSGP, bare.overlap_sgp, 220))
-    found.append(_push(small, AllReduceSGD, bare.allreduce_sgd, 220))
-    found.append(_push(small, SGP, bare.torch_sgp, 120, device="cpu"))
+    found.append(_push(small, SGP, bare.sgp))
+    found.append(_push(wide, SGP, bare.wide_sgp, short=1, long=5, pairs=8))
+    found.append(_push(small, OverlapSGP, bare.overlap_sgp))
+    found.append(_push(small, AllReduceSGD, bare.allreduce_sgd))
+    found.append(_push(small, SGP, bare.torch_sgp, device="cpu", pairs=10))
     found += [_simulated(small), _asynchronous(Asynchronous(8 if brief else 64))]
-    found += [_clock(nodes, long) for nodes, long in ((256, 420), (1024, 220))]
+    found += [_clock(256), _clock(1024, pairs=10)]
     return found
 
 
-def _common(nodes: int, long: int, seeds: int = 1) -> Row:
+def _common(nodes: int, blocks: int, seeds: int = 1) -> Row:
     job, backend, mixing = common(nodes, seeds), Vectorized(cluster(nodes)), regular_mixing(nodes)
     return Row(
         f"common job, n = {nodes}" + (f", {seeds} seeds" if seeds > 1 else ""),
         "Vectorized / numpy",
         lambda rounds: backend.run(job.experiment(DPSGD, regular(nodes), rounds)),
         lambda rounds: job.dpsgd(mixing, rounds),
-        long // 10,
-        long,
+        50,
+        50 + blocks * BLOCK,
     )
 
 
@@ -251,8 +254,8 @@ def _push(
     job: Logistic,
     method: type[Algorithm],
     loop: Callable[..., Any],
-    long: int,
     short: int = 20,
+    long: int = 20 + BLOCK,
     pairs: int | None = None,
     device: str | None = None,
 ) -> Row:
@@ -276,16 +279,17 @@ def _simulated(job: Logistic) -> Row:
         lambda rounds: backend.run(job.experiment(SGP, OnePeerExponential(job.nodes), rounds)),
         lambda rounds: simulated_bare(job, rounds),
         20,
-        60,
+        20 + BLOCK,
+        pairs=10,
     )
 
 
 def _asynchronous(job: Asynchronous) -> Row:
     name = f"ADPSGD, n = {job.nodes}, d = {job.dimension}"
-    return Row(name, "Simulated / SimPy processes", job.ours, job.bare, 5, 105)
+    return Row(name, "Simulated / SimPy processes", job.ours, job.bare, 5, 5 + BLOCK, pairs=10)
 
 
-def _clock(nodes: int, long: int) -> Row:
+def _clock(nodes: int, pairs: int | None = None) -> Row:
     """Time alone. The event loop is a bare one: sgpsim's own is slower by what the row on Simulated says."""
     occupancy = MEGABYTE / BANDWIDTH
     return Row(
@@ -294,6 +298,7 @@ def _clock(nodes: int, long: int) -> Row:
         lambda rounds: clock_only(nodes, rounds),
         lambda rounds: bare.events(bare.block_seconds(nodes, rounds), occupancy, LATENCY),
         20,
-        long,
-        target=1.0,
+        20 + BLOCK,
+        pairs,
+        target=10.0,
     )

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from sgpsim import streams
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
+from sgpsim.clusters import compute_time
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.streams import Reader, stream
@@ -208,6 +210,13 @@ def test_every_row_runs_briefly() -> None:
     for row in rows:
         row.ours(2)
         row.bare(2)
+
+
+def test_what_is_drawn_in_blocks_counts_in_a_round_without_set_up() -> None:
+    assert jobs.BLOCK % compute_time.BLOCK == 0 == jobs.BLOCK % streams.block_length(1)
+    differences = [row.long - row.short for row in jobs.rows(brief=True) if row.long is not None]
+    assert sorted(differences)[0] == 4, "points of 100,000: what they draw is nothing beside the rest"
+    assert all(difference % jobs.BLOCK == 0 for difference in sorted(differences)[1:])
 
 
 def test_the_command_writes_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
