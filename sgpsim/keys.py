@@ -20,7 +20,7 @@ from sgpsim.catalogue import ROOMS
 from sgpsim.experiment import Experiment
 from sgpsim.plain_data import to_plain
 
-COMPUTING = (*ROOMS, "mass", "streams", "node", "experiment", "metrics", "run", "trace")
+COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metrics", "run", "trace")
 """Packages and modules of sgpsim whose text determines what a run holds."""
 
 

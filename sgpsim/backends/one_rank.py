@@ -20,6 +20,7 @@ from sgpsim.backends.record import Record, record_paths, row_type, spacing
 from sgpsim.backends.torch_node import TorchNode
 from sgpsim.errors import MassLeak
 from sgpsim.experiment import Experiment
+from sgpsim.threads import limited
 
 if TYPE_CHECKING:
     from sgpsim.backends.torch_distributed import TorchDistributed
@@ -41,7 +42,7 @@ def run_seed(
     trace = backend.trace and seed == experiment.seeds[0]
     node = TorchNode(backend, experiment, seed, post, record, member.pulse, _mean_over(member), clock, trace)
     try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with limited(backend.threads), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             _drive(experiment.algorithm.run(node))
             node.leaks += post.finish()
         for direction, accounts in (("sent", post.sent), ("taken", post.taken)):

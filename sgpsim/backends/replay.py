@@ -24,6 +24,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.metrics import Measurements
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, provenance
+from sgpsim.threads import limited
 from sgpsim.trace import Trace, TraceBuilder
 
 NOTABLE = 0.01
@@ -65,7 +66,7 @@ class Replay:
                     _, step, time, metric, value = told
                     self.measurements.note(self.seed, step, rank, time, metric, value)
         try:
-            with np.errstate(all="ignore"):
+            with limited(1), np.errstate(all="ignore"):
                 self._cut_by_cut(tick)
         except Diverged as stop:
             self.outcome, self.remarks = "diverged", [f"seed {self.seed}: {stop}"]

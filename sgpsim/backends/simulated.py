@@ -32,10 +32,11 @@ from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Measurements
-from sgpsim.ranges import Whole
+from sgpsim.ranges import Count, Whole
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, worst
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
+from sgpsim.threads import limited
 from sgpsim.trace import Trace, TraceBuilder, joined
 
 KEPT_SENDERS = 1 << 18
@@ -48,7 +49,8 @@ class Simulated(Backend):
     keep_trajectory: keep all cuts.
 
     drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` arrives with
-    nothing in it. look_ahead: evaluate gradients in flight together (the same bits, more speed).
+    nothing in it. look_ahead: evaluate gradients in flight together (the same bits, more speed). threads: of one matrix
+    product (other numbers, other bits).
     """
 
     cluster: Cluster
@@ -57,6 +59,7 @@ class Simulated(Backend):
     keep_trajectory: bool = False
     drop: tuple[Whole, Whole, Whole] | None = None
     look_ahead: bool = True
+    threads: Count = 1
 
     def check(self, experiment: Experiment) -> None:
         require_fit(self.cluster, experiment)
@@ -83,6 +86,10 @@ class Simulated(Backend):
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
+        with limited(self.threads):
+            return self._run(experiment, progress)
+
+    def _run(self, experiment: Experiment, progress: Progress | None) -> Run:
         results: list[Simulation] = []
         try:
             for number, seed in enumerate(experiment.seeds):

@@ -23,7 +23,7 @@ from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.ranges import Range, Whole
+from sgpsim.ranges import Count, Range, Whole
 from sgpsim.run import Run
 from sgpsim.specification import specification
 
@@ -36,6 +36,7 @@ class TorchDistributed(Backend):
     """timeout: seconds after which a process that shows no sign of life (its heart beats on a thread of its own) is
     dead, and after which nodes that all wait are held to wait for each other; a gradient may take longer, a message
     may not. hung_after: seconds that one gradient may take although the heart beats: what computes for ever ends too.
+    threads: of one matrix product in each process (other numbers, other bits).
 
     compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s
     machine would take, so that unequal machines can be tried on one. monitor: what to do about lost mass. trace: keep
@@ -52,6 +53,7 @@ class TorchDistributed(Backend):
     keep_trajectory: bool = False
     drop: tuple[Whole, Whole, Whole] | None = None
     hung_after: Patience = 600.0
+    threads: Count = 1
 
     def __post_init__(self) -> None:
         if self.compute == "sleep" and self.cluster is None:

@@ -24,6 +24,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.ranges import Count
 from sgpsim.run import Outcome, Run, merged, part, provenance
 from sgpsim.specification import specification
+from sgpsim.threads import limited
 
 
 @specification
@@ -31,7 +32,7 @@ class Vectorized(Backend):
     """cluster: the machines (None: time stands still). monitor: what to do about lost mass; looks every `check_every`
     rounds. trace: keep spans and messages of the first seed. keep_trajectory: keep all cuts. device: None for numpy,
     "cpu" or "cuda" for torch tensors there, where x that is not finite is found at the monitor's next look or at the
-    next measurement."""
+    next measurement. threads: of one matrix product on this machine (other numbers, other bits)."""
 
     cluster: Cluster | None = None
     monitor: MonitorPolicy = "raise"
@@ -39,6 +40,7 @@ class Vectorized(Backend):
     trace: bool = False
     keep_trajectory: bool = False
     device: str | None = None
+    threads: Count = 1
 
     def __post_init__(self) -> None:
         if self.device is not None and not re.fullmatch(r"(cpu|cuda)(:\d{1,4})?", self.device):
@@ -86,6 +88,10 @@ class Vectorized(Backend):
 
     def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
         self.check(experiment)
+        with limited(self.threads):
+            return self._run(experiment, progress)
+
+    def _run(self, experiment: Experiment, progress: Progress | None) -> Run:
         alone = isinstance(experiment.budget, Seconds | TargetLoss)  # seeds end at different steps
         groups: list[tuple[int, ...]] = [(seed,) for seed in experiment.seeds] if alone else [experiment.seeds]
         runs: list[Run] = []

@@ -13,6 +13,7 @@ from sgpsim.objectives.quadratic_form import QuadraticForm
 from sgpsim.ranges import LARGEST, MOST_ENTRIES, Count, Nodes, NotNegative, Quantity, Seed, require_room
 from sgpsim.specification import specification
 from sgpsim.streams import stream
+from sgpsim.threads import limited
 
 
 @specification
@@ -82,8 +83,9 @@ class Quadratic(QuadraticForm):
             return eigenvalues if self.unequal else eigenvalues[0].reshape(())
         if self.structure == "diagonal":
             return eigenvalues
-        rotations = np.linalg.qr(generator.standard_normal((*eigenvalues.shape, self.dimension)))[0]
-        found = (rotations * eigenvalues[..., None, :]) @ rotations.swapaxes(-1, -2)
+        with limited(1):
+            rotations = np.linalg.qr(generator.standard_normal((*eigenvalues.shape, self.dimension)))[0]
+            found = (rotations * eigenvalues[..., None, :]) @ rotations.swapaxes(-1, -2)
         return (found + found.swapaxes(-1, -2)) / 2
 
     @property

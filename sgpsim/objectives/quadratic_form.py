@@ -18,6 +18,7 @@ from sgpsim.mass import Array
 from sgpsim.objectives.arrays import as_kind, chunk_length, in_float64, namespace, rows
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.streams import block_length
+from sgpsim.threads import limited
 
 RAISED = 1 + 1e-12
 """More than the rounding of an eigenvalue."""
@@ -48,6 +49,7 @@ class QuadraticForm(Objective):
         return self.curvature.mean(axis=0) if self.unequal else self.curvature
 
     @cached_property
+    @limited(1)
     def minimizer(self) -> NDArray[np.float64]:
         """x* = (sum_i H_i)^{-1} sum_i H_i b_i: (dimension,)."""
         if not self.unequal:
@@ -56,6 +58,7 @@ class QuadraticForm(Objective):
         return np.linalg.solve(self.mean_curvature, pulls) if self.dense else pulls / self.mean_curvature
 
     @cached_property
+    @limited(1)
     def minimum(self) -> float:
         """f* = f(x*)."""
         apart = self.minimizer - self.centers

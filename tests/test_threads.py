@@ -1,0 +1,83 @@
+"""The same experiment has the same bits whatever the environment says of threads; a backend's own number of them is in
+the key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
+from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.vectorized import Vectorized
+from sgpsim.budget import Steps
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.experiment import Experiment
+from sgpsim.keys import key
+from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+
+PROGRAM = """
+import hashlib, sys
+sys.path.insert(0, "tests")
+from test_threads import EXPERIMENT, backends
+for backend in backends(int(sys.argv[1])):
+    run = backend.run(EXPERIMENT)
+    print(hashlib.sha256(run.final.values.tobytes() + run.curve("loss")["value"].to_numpy().tobytes()).hexdigest())
+"""
+EXPERIMENT = Experiment(AllReduceSGD(), Quadratic(8, 150), OnePeerExponential(8), Steps(30))
+
+
+def backends(threads: int) -> tuple[Simulated, Vectorized]:
+    return Simulated(Cluster(8), threads=threads), Vectorized(threads=threads)
+
+
+def digests(environment: int, threads: int) -> list[str]:
+    """What a process prints whose environment names so many threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(threads)],
+        env={**os.environ, **dict.fromkeys(names, str(environment))},
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
+    ).stdout.split()  # fmt: skip
+
+
+def test_bits_do_not_depend_on_the_environments_threads() -> None:
+    one, two = digests(1, 1), digests(2, 1)
+    assert one == two and len(set(one)) == 1, "and Simulated and Vectorized agree"
+
+
+def test_threads_are_in_the_key_and_given_back() -> None:
+    for one, two in zip(backends(1), backends(2), strict=True):
+        assert key(EXPERIMENT, one) != key(EXPERIMENT, two)
+    with threadpoolctl.threadpool_limits(2):
+        before = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+        during: list[list[int]] = []
+        Vectorized().run(EXPERIMENT, lambda done, total: during.append(_threads()))
+        assert during and {number for numbers in during for number in numbers} == {1}
+        assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info()] == before
+        with pytest.raises(ZeroDivisionError):
+            Vectorized().run(EXPERIMENT, lambda done, total: 1 / 0)  # type: ignore[arg-type, return-value]
+        assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info()] == before
+
+
+def _threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+
+
+def test_torch_is_limited_too() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        during: set[int] = set()
+        run = Vectorized(device="cpu").run(EXPERIMENT, lambda done, total: during.add(torch.get_num_threads()))
+        assert during == {1} and torch.get_num_threads() == 2
+        assert np.isfinite(run.final.values).all()
+    finally:
+        torch.set_num_threads(before)
