@@ -125,6 +125,8 @@ def at_ratios(setting: Setting) -> Hypothesis:
     sentence = "gradients are taken at z = x / w"
     if setting.method is None:
         return Hypothesis(sentence, "unknown", "the method is not known")
+    if setting.displacement is not None and not setting.displacement.sizes:
+        return Hypothesis(sentence, "fails", "no gradient is taken")
     return Hypothesis(sentence, "fails" if setting.method == "biased push" else "holds", f"method: {setting.method}")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 @dataclass(frozen=True)
 class Displacement:
     """name: the descent in words. sizes: gamma_0, ..., gamma_{K-1}. momentum: m, 0 for plain SGD; None where moves have
-    another form (Adam, or no step at all). nesterov: whether steps look ahead along the buffer."""
+    another form (Adam, or no step at all: then there are no sizes either). nesterov: whether steps look ahead along the buffer."""
 
     name: str
     sizes: tuple[float, ...] = ()
