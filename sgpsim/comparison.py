@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, scaled_label, style
 from sgpsim.run import Run
@@ -31,7 +32,10 @@ def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss")
     (inf: never)."""
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
-        found = _reached(run, target, metric)
+        try:
+            found = _reached(run, target, metric)
+        except SpecificationError as error:  # of several runs, say which lacks the metric
+            raise SpecificationError(f"{name}: {error}" if len(runs) > 1 else str(error)) from None
         low, median, high = (quantile(found["time"], share) for share in (0.25, 0.5, 0.75))
         rows.append(
             {

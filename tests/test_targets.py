@@ -105,6 +105,13 @@ def test_one_seed_that_starts_at_the_target_took_no_time() -> None:
     assert run.time_to(begun).row(0) == (7, 0.0, 0)
 
 
+def test_of_several_runs_the_one_without_the_metric_is_named() -> None:
+    run = learning()
+    without = dataclasses.replace(run, metrics=run.metrics.filter(pl.col("metric") != "accuracy"))
+    with pytest.raises(SpecificationError, match="second: the run holds no metric 'accuracy'"):
+        time_to_target({"first": run, "second": without}, 0.9, "accuracy")
+
+
 def test_labels_say_which_way() -> None:
     run = learning()
     assert goal(0.9, "accuracy") == "accuracy >= 0.9" and goal(0.5, "consensus_max") == "consensus max <= 0.5"
