@@ -11,8 +11,10 @@ import io
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sgpsim import commands
 from sgpsim.errors import Deadlock, MassLeak, NodeFailure, NotSaved, SpecificationError
@@ -39,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
-    with interruptible():
+    with interruptible(), warnings.catch_warnings():
+        warnings.showwarning = _warn
         code = _written(_code_of, arguments)
     sys.exit(code)
 
@@ -80,9 +83,17 @@ def _code_of(arguments: Sequence[str] | None) -> int:
         return next(code for kind, code in CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt as stop:
         folder = getattr(stop, "folder", None)
-        kept = "no run was begun, and nothing is kept" if folder is None else f"what was measured lies in {folder}"
+        kept = "nothing was measured yet, and nothing is kept" if folder is None else f"what was measured lies in {folder}"
         _complain(f"interrupted by {name_of(stop)}; {kept}")
         return code_of(stop)
+
+
+def _warn(message: Warning | str, category: type[Warning], *more: Any) -> None:
+    """What a run will cost as a sentence, all other warnings as Python shows them."""
+    if category.__name__ == "CostWarning":
+        _complain(str(message))
+    else:
+        print(warnings.formatwarning(message, category, *more[:2]), file=sys.stderr, end="")
 
 
 def _complain(sentence: str) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.budget import Budget, Steps, most_steps
+from sgpsim.cost import say_edges
 from sgpsim.descents.descent import Descent
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.objectives.objective import Objective
@@ -62,6 +63,7 @@ class Experiment:
         if isinstance(descent, Descent):
             descent.step_size.check(self.nodes, most_steps(self.budget, self.nodes))
         if self.algorithm.uses_schedule:
+            say_edges(self.schedule)
             require_valid(self.schedule, type(self.algorithm).__name__, self.algorithm.needs_own_shares)
             self.algorithm.check(self.schedule)
         object.__setattr__(self, "start", _settled_start(self.start))

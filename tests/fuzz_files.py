@@ -141,7 +141,7 @@ PATHS = [
 
 def mutated_text(chance: random.Random) -> bytes:
     """The text with a few lines, words or bytes changed, or as it is."""
-    lines = TEXT.split("\n")
+    lines = [str(line) for line in TEXT.split("\n")]
     for _ in range(chance.choice([0, 0, 1, 1, 2, 4])):
         place = chance.randrange(len(lines))
         what = chance.randrange(6)
@@ -313,7 +313,7 @@ def input_files(place: Path) -> dict[str, str]:
     (home / "g.json").write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
     (home / "g.edges").write_text("".join(f"{one} {other}\n{other} {one}\n" for one, other in graph.edges))
     nx.set_edge_attributes(graph, {edge: {"latency": 0.1, "bandwidth": 1e6} for edge in graph.edges})
-    nx.set_node_attributes(graph, 2.0, "pace")
+    nx.set_node_attributes(graph, dict.fromkeys(graph, 2.0), "pace")
     nx.write_graphml(graph, home / "c.graphml")
     nx.write_gml(graph, home / "c.gml")
     (home / "t.csv").write_text("node,seconds\n" + "".join(f"{node % 4},{0.1 + node}\n" for node in range(12)))

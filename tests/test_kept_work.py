@@ -139,7 +139,7 @@ nodes = 4
 objective = {type = "Quadratic", dimension = 3}
 schedule = "OnePeerExponential"
 algorithm = "SGP"
-budget = {type = "Steps", count = 10_000_000}
+budget = {type = "Steps", count = 1_000_000}
 backend = {type = "simulated", trace = false}
 """
 WAITING = """
@@ -236,7 +236,7 @@ def test_a_full_disk_loses_no_run_while_another_has_room(
 
 
 def test_a_disk_too_small_for_the_trace_gets_the_rest(tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text(SMALL.replace("10_000_000", "3000").replace("trace = false", "trace = true"))
+    (tmp_path / "small.toml").write_text(SMALL.replace("1_000_000", "3000").replace("trace = false", "trace = true"))
     # random times, so that the trace does not compress
     (tmp_path / "temporary").mkdir()
     program = (

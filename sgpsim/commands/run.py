@@ -35,8 +35,11 @@ def main(
         backend: auto, simulated, vectorized, or torch (under torchrun); default: what the file says, else auto
         trust: import the functions that a run folder names, which may be anybody's code
     """
+    from sgpsim.backends.simulated import Simulated
     from sgpsim.backends.torch_distributed import TorchDistributed
+    from sgpsim.budget import most_steps
     from sgpsim.commands.show import tell
+    from sgpsim.cost import say_run
     from sgpsim.errors import NotSaved, SpecificationError
     from sgpsim.progress import bar
     from sgpsim.run_folders import read_task
@@ -57,6 +60,17 @@ def main(
         chosen, reason = toml.backend(backend or "")
     if isinstance(chosen, TorchDistributed):
         return _as_one_of_several(name, experiment, chosen, out)
+    say_run(
+        experiment.nodes,
+        len(experiment.seeds),
+        experiment.objective.dimension,
+        most_steps(experiment.budget, experiment.nodes),
+        4 if experiment.dtype == "float32" else 8,
+        experiment.measure_every,
+        events=isinstance(chosen, Simulated),
+        trajectory=getattr(chosen, "keep_trajectory", False),
+        trace=getattr(chosen, "trace", False),
+    )
     print(reason)
     try:
         with bar(name) as progress:
