@@ -121,11 +121,11 @@ def close_down(folder: Path, lock: int, sentence: str, outcome: Outcome = "inter
     if not _alone(lock, PATIENCE):
         _kill_others(folder)
         _alone(lock, 1.0)
-    return settle(folder, sentence, "import", outcome)
+    return settle(folder, sentence, outcome, consent="import")
 
 
 def settle(
-    folder: Path, sentence: str, consent: Consent = "refuse", outcome: Outcome = "interrupted"
+    folder: Path, sentence: str, outcome: Outcome = "interrupted", consent: Consent = "refuse"
 ) -> str | None:
     """Make a run with this outcome of the folder's records, and remove them; a sentence that says where it lies."""
     job = read_job(folder)
@@ -141,7 +141,8 @@ def settle(
         for rank in range(experiment.nodes)
         if not record_paths(folder, 0, experiment.seeds[0], rank)[0].exists()
     ]
-    if absent and len(absent) < experiment.nodes:
+    if absent:
+        (folder / "why").write_text(json.dumps([sentence, outcome]), encoding="utf-8")
         return (
             f"{sentence}; the records of this machine lie in {folder}, those of nodes {', '.join(absent)} elsewhere. Put"
             " all of them there, and the next launch with this --out makes a run of them"
@@ -168,7 +169,7 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
             if trust:
                 bring(read_job(folder)["sources"])
             consent: Consent = "import" if trust else "refuse"
-            sentence = settle(folder, "an earlier launch was killed with all its processes", consent)
+            sentence = settle(folder, *_why(folder), consent=consent)
             sentences += [sentence] if sentence else []
         except SpecificationError as error:
             sentences.append(
@@ -187,6 +188,14 @@ def as_stored(
     return as_run(
         experiment, backend.monitor, backend.keep_trajectory, backend.trace, folder, case, failure, outcome
     )
+
+
+def _why(folder: Path) -> tuple[str, Outcome]:
+    """Why the processes ended, and the outcome, where one of them could still say."""
+    with suppress(OSError, ValueError):
+        sentence, outcome = json.loads((folder / "why").read_text(encoding="utf-8"))
+        return str(sentence), "failed" if outcome == "failed" else "interrupted"
+    return "an earlier launch was killed with all its processes", "interrupted"
 
 
 def tell(sentence: str) -> None:

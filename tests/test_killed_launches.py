@@ -157,6 +157,8 @@ def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: P
     rows["step"], rows["weight"], rows["round"] = [0, 50, 100], 1.0, [-1, 49, 99]
     for rank in range(NODES - 1):
         record_paths(folder, 0, 0, rank)[0].write_bytes(rows.tobytes()[:-5])
+    sentence = settle(folder, "node 2 died", "failed")  # as a host says whose disk has not all records
+    assert sentence is not None and "those of nodes 2 elsewhere" in sentence
     assert "those of nodes 2 elsewhere" in recover(tmp_path)[0] and folder.exists()
     record_paths(folder, 0, 0, 2)[0].write_bytes(rows.tobytes())
     assert len(read_rows(record_paths(folder, 0, 0, 2)[0], kind)) == 3
@@ -164,7 +166,8 @@ def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: P
     (place,) = tmp_path.glob("dead-*")
     assert str(place) in sentence and not folder.exists() and recover(tmp_path) == []
     run = load(place)
-    assert run.outcome == "interrupted" and run.curve("loss")["step"].to_list() == [0, 50]
+    assert run.outcome == "failed" and run.remarks == ("node 2 died",)
+    assert run.curve("loss")["step"].to_list() == [0, 50]
     empty = begin(tmp_path, "empty")
     assert recover(tmp_path) == [] and not empty.exists()
     with pytest.raises(SpecificationError, match="Delete the folder"):
