@@ -9,6 +9,7 @@ to the horizon, or cut off with a tail bounded by the contraction.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -130,7 +131,7 @@ def contraction(chain: Chain, longest: int) -> Contraction | None:
     least = math.inf
     for first in range(0, chain.starts if chain.periodic else chain.horizon + 1 - time, batch):
         starts = np.arange(first, min(first + batch, chain.starts if chain.periodic else chain.horizon + 1 - time))
-        *_, found = chain.products(time, starts)
+        (found,) = deque(chain.products(time, starts), maxlen=1)  # the last alone: all of them may not fit into memory
         least = min(least, float(found[:, : chain.real].min()))
     return Contraction(time, least, chain.least_weight, chain.real)
 

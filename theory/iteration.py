@@ -16,6 +16,9 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 
 from theory.chain import Chain
 
+FORMED = 1024
+"""Rows up to which a matrix may be formed where an iteration fails."""
+
 Vector: TypeAlias = NDArray[np.float64]
 
 
@@ -58,18 +61,24 @@ def singular_value(of: Map, position: int = 0) -> float:
         values = eigsh(square, position + 1, which="LA", v0=first, ncv=60, tol=1e-12, maxiter=500, return_eigenvectors=False)
         return math.sqrt(max(0.0, float(np.sort(values)[0])))
     except ArpackError:
-        formed = np.column_stack([of.forward(column) for column in np.eye(of.size)])
-        return float(np.linalg.svd(formed, compute_uv=False)[position])
+        return float(np.linalg.svd(_formed(of), compute_uv=False)[position])
 
 
 def largest_modulus(of: Map) -> float | None:
-    """The largest modulus of an eigenvalue; None where the iteration does not converge (several of nearly that size)."""
+    """The largest modulus of an eigenvalue. Where the iteration does not converge (several are of nearly that size) the
+    matrix is formed if it has at most FORMED rows, else None."""
     operator = LinearOperator((of.size, of.size), matvec=of.forward, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     try:
-        values = eigs(operator, 4, v0=_first(of.size), ncv=80, maxiter=1000, return_eigenvectors=False)
+        values = eigs(operator, 4, v0=_first(of.size), ncv=80, maxiter=200, return_eigenvectors=False)
     except ArpackError:
-        return None
+        if of.size > FORMED:
+            return None
+        values = np.linalg.eigvals(_formed(of))
     return float(np.abs(values).max())
+
+
+def _formed(of: Map) -> NDArray[np.float64]:
+    return np.column_stack([of.forward(column) for column in np.eye(of.size)])
 
 
 def _first(size: int) -> Vector:
