@@ -244,6 +244,7 @@ BAD = {
     "budget.type=Step": "experiment.toml: budget.type: 'Step' is unknown; did you mean 'Steps'?",
     "budget=5": "experiment.toml: budget: Experiment(budget) is 5; it must be one of Steps, Gradients, Seconds, TargetLoss.",
     "seeds=[0, 'a']": "experiment.toml: seeds[1]: Experiment(seeds)[1] is 'a'; it must be a whole number",
+    "seeds=5": "experiment.toml: seeds: Experiment(seeds) is 5; it must be a list. Give seeds=(5,), in a file seeds = [5]",
     "seeds=abc": "experiment.toml: seeds: Experiment(seeds) is 'abc'; it must be a list.",
     "seeds=[1, 1]": "experiment.toml: Experiment(seeds) is (1, 1); seeds must be at least one, all different.",
     "dtype=float16": "experiment.toml: dtype: Experiment(dtype) is 'float16'; it must be 'float64' or 'float32'.",
