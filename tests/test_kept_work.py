@@ -235,6 +235,7 @@ def test_a_full_disk_loses_no_run_while_another_has_room(
     assert not list(place.iterdir()), "nothing half-written"
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_for_the_trace_gets_the_rest(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL.replace("1_000_000", "3000").replace("trace = false", "trace = true"))
     # random times, so that the trace does not compress

@@ -89,6 +89,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(file: Path, tmp_path: Pa
     assert saved(sgpsim("run", file, "--out", tmp_path / "marked")).name == plain.name
 
 
+@pytest.mark.slow
 def test_commands_on_what_is_no_run(file: Path, tmp_path: Path) -> None:
     folder = saved(sgpsim("run", file, "--out", tmp_path / "runs"))
     assert "is given twice" in refused(sgpsim("show", folder, tmp_path / "runs" / "." / folder.name))

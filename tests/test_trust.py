@@ -100,13 +100,17 @@ def read_task_backend(folder: Path) -> Any:
 
 
 def test_running_a_folder_again_asks_for_trust(trap: Path, foreign: Path, tmp_path: Path) -> None:
-    told = refused(sgpsim("run", foreign, "--out", tmp_path / "again"))
-    assert "'trap:network' names code of whoever wrote this" in told and "--trust" in told
+    words = refused(sgpsim("run", foreign, "--out", tmp_path / "again"))
+    assert "'trap:network' names code of whoever wrote this" in words and "--trust" in words
     assert not trap.exists() and not (tmp_path / "again").exists()
+
+
+@pytest.mark.slow
+def test_with_trust_the_functions_are_imported(trap: Path, foreign: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    said = sgpsim("run", foreign, "--trust", "--out", tmp_path / "again")
-    assert trap.exists() and load(saved(said)).outcome == "finished"
-    assert not isinstance(load(saved(said), trust=True).experiment.objective, Unresolved)
+    folder = saved(sgpsim("run", foreign, "--trust", "--out", tmp_path / "again"))
+    assert trap.exists() and load(folder).outcome == "finished"
+    assert not isinstance(load(folder, trust=True).experiment.objective, Unresolved)
 
 
 def test_a_file_that_the_user_names_is_trusted(trap: Path, tmp_path: Path) -> None:
