@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sgpsim.budget import pace
 from sgpsim.metrics import METRICS
 from sgpsim.run import Run
 
@@ -86,6 +87,7 @@ def shown_remarks(run: Run, most: int = 5) -> tuple[str, ...]:
 def about(run: Run) -> pl.DataFrame:
     """What was run on what, and how it ended: columns (item, value)."""
     experiment = run.experiment
+    in_step = experiment.algorithm.in_step
     rows: list[tuple[str, str]] = [
         *((name, concise(getattr(experiment, name))) for name in ("algorithm", "objective", "schedule", "budget")),
         ("nodes", str(experiment.nodes)),
@@ -98,6 +100,7 @@ def about(run: Run) -> pl.DataFrame:
         ("backend", run.backend),
         ("outcome", run.outcome),
         *(("remark", remark) for remark in shown_remarks(run)),
+        *(("seconds a step", words) for words in ([] if in_step else pace(experiment.budget, experiment.nodes))),
         *((name.replace("_", " "), f"{value:.6g}") for name, value in run.statistics.items()),
     ]
     for name in ("key", "commit", "machine", "python", "date"):
@@ -130,7 +133,8 @@ def ending(run: Run) -> pl.DataFrame:
         low, median, high = _quartiles(last)
         rows.append((metric, METRICS[metric], median, low, high))
     last = run.curve("loss").group_by("seed").agg(pl.col("time").max(), pl.col("step").max())
-    for name, words in (("time", "seconds of the run's clock"), ("step", "steps per node")):
+    steps = "steps per node" if run.experiment.algorithm.in_step else "gradients of all nodes, over n"
+    for name, words in (("time", "seconds of the run's clock"), ("step", steps)):
         low, median, high = _quartiles(last[name].to_numpy())
         rows.append((name, words, median, low, high))
     schema = {"metric": pl.String, "meaning": pl.String, "median": pl.Float64, "low": pl.Float64, "high": pl.Float64}

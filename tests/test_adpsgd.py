@@ -33,6 +33,7 @@ from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import Metropolis
+from sgpsim.summary import about
 
 STILL = SGD(Constant(1e-300))
 
@@ -168,6 +169,18 @@ def test_gradients_in_total_do_not_wait_for_the_slowest(colour: int, factor: flo
     assert len(computing.filter(pl.col("node") == slow)) <= 1 + 800 / 7 / factor
     same = Simulated(cluster).run(experiment(ring, Steps(100)))
     assert same.final.clocks.max() >= 100 * factor, "steps per node do wait"
+    words = "seconds a step are the slowest node's; under Gradients(800)"
+    assert words in str(about(same).rows()) and words not in str(about(run).rows()), "and the summary says so"
+
+
+def test_seconds_a_step_are_those_of_all_nodes_or_of_the_slowest() -> None:
+    """Under Gradients n over the sum of the nodes' rates; under Steps the slowest node's own; equal where all are."""
+    ring = UndirectedRing(8)
+    for causes, together, alone in (((), 1.0, 1.0), ((PersistentSlow((3,), 4.0),), 8 / 7.25, 4.0)):
+        cluster = Cluster(8, ConstantTime(1.0), stragglers=causes)
+        for budget, expected in ((Gradients(1600), together), (Steps(200), alone)):
+            loss = Simulated(cluster).run(experiment(ring, budget)).curve("loss")
+            assert float(loss["time"][-1]) / float(loss["step"][-1]) == pytest.approx(expected, rel=0.03)
 
 
 def test_a_schedule_that_cannot_carry_it_is_refused() -> None:

@@ -50,8 +50,8 @@ class Algorithm(ABC):
 
     @property
     def in_step(self) -> bool:
-        """Whether all nodes take the same number of steps. If not, budgets count gradients of all nodes together, and
-        curves run over time."""
+        """Whether all nodes take the same number of steps. If not, a step of a curve is n gradients of all
+        nodes together, and curves run over time (sgpsim.budget says what that means for each budget)."""
         return True
 
     def check(self, schedule: Schedule) -> None:
