@@ -66,8 +66,8 @@ def serve(folder: Path, rank: int, processes: int, interval: float, stderr: int)
     except MassLeak as leak:
         last_words_path(folder, rank).write_text(str(leak))
         return LEAKED
-    except Exception as error:
-        last_words_path(folder, rank).write_text(f"{type(error).__name__}: {error}")
+    except BaseException as error:  # a signal to this process alone among them
+        last_words_path(folder, rank).write_text(f"{type(error).__name__}: {error}".rstrip(": "))
         raise
     end(folder, rank)
     member.leave()
@@ -95,7 +95,7 @@ def main() -> None:
         code = serve(
             Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
         )
-    except Exception:
+    except BaseException:
         traceback.print_exc()
         code = 1
     sys.stdout.flush()
