@@ -19,7 +19,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -240,13 +241,31 @@ def _write_table(file: Path, table: pl.DataFrame) -> None:
 def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     def read() -> tuple[dict[str, str], pl.DataFrame]:
         content = file.read_bytes()
-        return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
+        with _quiet():
+            return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
 
     metadata, table = _attempt(file.parent, file.name, read)
     _require_format(file, int(metadata["format"]) if metadata.get("format", "").isdecimal() else 1)
     if dict(table.schema) != dict(schema):
         raise damaged(file.parent, file.name, f"its columns are not {', '.join(schema)}")
     return table
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep Rust's own report of a panic off the terminal; what went wrong is said as damage of the file."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
