@@ -203,6 +203,16 @@ def show(figures: list[Figure], console: Console) -> None:
     console.print(others)
 
 
+def write(figures: list[Figure], out: Path) -> None:
+    """bench.csv and bench.md."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "bench.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Figure)])
+        writer.writerows(astuple(each) for each in figures)
+    (out / "bench.md").write_text(markdown(figures) + f"\n{machine()}\n", encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     """`python -m studies bench [--fast] [--pairs N] [--only PART] [--out DIR] [--readme FILE]`."""
     parser = argparse.ArgumentParser(prog="python -m studies bench", description=__doc__)
@@ -221,15 +231,14 @@ def main(arguments: list[str]) -> int:
             raise SpecificationError(
                 "--fast measures nothing that could stand in a README. Leave out --readme or --fast."
             )
-    with threadpoolctl.threadpool_limits(1):
-        figures = list(measure(LEAST_PAIRS if asked.fast else asked.pairs, asked.only, asked.fast))
+    figures: list[Figure] = []
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            figures.extend(measure(LEAST_PAIRS if asked.fast else asked.pairs, asked.only, asked.fast))
+    finally:  # whatever ended it, what was measured is kept
+        if figures:
+            write(figures, asked.out)
     show(figures, Console(width=160))
-    asked.out.mkdir(parents=True, exist_ok=True)
-    with (asked.out / "bench.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Figure)])
-        writer.writerows(astuple(each) for each in figures)
-    (asked.out / "bench.md").write_text(markdown(figures) + f"\n{machine()}\n", encoding="utf-8")
     if readme is not None:
         asked.readme.write_text(written_into(readme, markdown(figures)), encoding="utf-8")
     missed = [each for each in figures if not each.met]

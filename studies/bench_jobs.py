@@ -67,11 +67,15 @@ class Logistic:
     batch: int
     seeds: int = 1
 
+    @property
+    def data(self) -> SyntheticClassification:
+        """What is learned from."""
+        return SyntheticClassification(samples=self.samples * self.nodes, features=self.dimension, seed=1)
+
     @cached_property
     def objective(self) -> LogisticRegression:
         """The objective; data are made on first use."""
-        data = SyntheticClassification(samples=self.samples * self.nodes, features=self.dimension, seed=1)
-        return LogisticRegression(self.nodes, data, EvenSplit(), self.batch, bias=False)
+        return LogisticRegression(self.nodes, self.data, EvenSplit(), self.batch, bias=False)
 
     @property
     def size(self) -> str:
@@ -137,6 +141,8 @@ def regular_mixing(nodes: int) -> csr_array:
 
 SMALL = Logistic(256, 100, 100, 16)
 """SGP's usual job."""
+WIDE = (256, 100_000, 5, 4)
+"""Points so long that nothing fits a cache: 0.2 GB of them, and 1 GB of data, which the row makes and lets go of."""
 MEMORY = Logistic(256, 100_000, 4, 16)
 """The job whose peak memory is looked at."""
 
@@ -210,8 +216,7 @@ class Row:
 def rows(brief: bool = False) -> list[Row]:
     """All rows that run in this process; brief: the same on small jobs."""
     small = Logistic(16, 20, 20, 4) if brief else SMALL
-    # points so long that nothing fits a cache: 0.2 GB of them, and 1.6 GB of data, let go of with the row
-    wide = Logistic(8, 300, 8, 4) if brief else Logistic(256, 100_000, 8, 4)
+    wide = Logistic(8, 300, 5, 4) if brief else Logistic(*WIDE)
     found = [_common(nodes, blocks) for nodes, blocks in ((16, 7), (64, 3), (256, 1))]
     found.append(_common(16, 1, seeds=16))
     found += [_set_up(rounds) for rounds in (1, 10, 100)]

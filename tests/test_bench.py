@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,11 @@ def test_every_row_runs_briefly() -> None:
         row.bare(2)
 
 
+def test_the_whole_jobs_are_not_too_large_to_be_built() -> None:
+    for job in (jobs.common(256), jobs.SMALL, jobs.MEMORY, jobs.Logistic(*jobs.WIDE)):
+        assert job.data.samples == job.samples * job.nodes
+
+
 def test_what_is_drawn_in_blocks_counts_in_a_round_without_set_up() -> None:
     assert jobs.BLOCK % compute_time.BLOCK == 0 == jobs.BLOCK % streams.block_length(1)
     differences = [row.long - row.short for row in jobs.rows(brief=True) if row.long is not None]
@@ -252,6 +258,18 @@ def test_bad_arguments_are_refused_before_anything_is_measured(
     with pytest.raises(SpecificationError, match=sentence):
         bench.main(arguments)
     assert not Path("out").exists() and Path("place").read_text() == f"{bench.MARK}\n\n"
+
+
+def test_what_was_measured_is_kept_when_a_later_row_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(rounds: int) -> None:
+        raise RuntimeError("out of luck")
+
+    good = next(row for row in jobs.rows(brief=True) if "set-up and 1 " in row.what)
+    monkeypatch.setattr(jobs, "rows", lambda brief: [good, replace(good, what="bad", bare=failing)])
+    with pytest.raises(RuntimeError, match="out of luck"):
+        bench.main(["--pairs", "6", "--out", str(tmp_path)])
+    with (tmp_path / "bench.csv").open() as file:
+        assert [row["what"] for row in csv.DictReader(file)] == [good.what]
 
 
 def test_a_missed_target_is_told() -> None:
