@@ -6,6 +6,7 @@ The rule: nothing is timed here. Clocks are counters that the works themselves m
 from __future__ import annotations
 
 import csv
+import gc
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,12 @@ from studies.bench_pairs import LEAST_PAIRS, in_turn, interval, per_round, ratio
 
 ROUNDS = 23
 CLOSE = 1e-12
+
+
+@pytest.fixture(autouse=True)
+def uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage matters where something is timed, and collecting it takes long beside the rest of a test suite."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 def close(mine: Any, yours: Any) -> None:
