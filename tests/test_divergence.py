@@ -27,6 +27,7 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import Deadlock, SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.launch import launch
 from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
@@ -236,3 +237,16 @@ def test_the_final_clock_is_that_of_the_last_report(nodes: int) -> None:
     runs = everywhere(found)
     assert_alike(runs)
     assert (runs[0].final.clocks == 0.0).all(), "the gradients come after the last report"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measure_every", [1, 7])
+@pytest.mark.parametrize("start", [1.0, 1e200])
+def test_processes_end_a_diverging_seed_at_the_same_step(start: float, measure_every: int) -> None:
+    method = SGP(SGD(Constant(60.0)))
+    found = Experiment(
+        method, Quadratic(3, 2), DirectedRing(3), Steps(400), (0, 3), start=start, measure_every=measure_every
+    )
+    processes, vectorized = launch(found), Vectorized().run(found)
+    assert processes.outcome == vectorized.outcome == "diverged" and processes.remarks == vectorized.remarks
+    np.testing.assert_array_equal(processes.final.values, vectorized.final.values)
