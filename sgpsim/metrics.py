@@ -8,6 +8,7 @@ node's own carry its number, rows of the whole fleet carry -1.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -56,13 +57,20 @@ def from_below(metric: str, at_least: bool | None = None) -> bool:
     return at_least
 
 
+Row = tuple[int, str, int, int, float, str, float]
+"""One row, in the order of SCHEMA."""
+Keep = Callable[[Sequence[Row]], None]
+"""Given the rows of each cut as soon as it is measured."""
+
+
 @dataclass
 class Measurements:
-    """Collects rows while a run goes on; `table` makes the value."""
+    """Collects rows while a run goes on; `table` makes the value. keep: told of them at once."""
 
     objective: Objective
     seeds: tuple[int, ...]
-    rows: list[tuple[int, str, int, int, float, str, float]] = field(default_factory=list)
+    keep: Keep | None = None
+    rows: list[Row] = field(default_factory=list)
 
     def measure(
         self,
@@ -92,14 +100,16 @@ class Measurements:
             accuracy = self.objective.accuracy(average64)
             if accuracy is not None:
                 found["accuracy"] = accuracy
-        self.rows += [  # in one go, so that a run that is interrupted holds whole cuts
+        rows: list[Row] = [
             (seed, cut, step, -1, time, metric, value)
             for metric, values in found.items()
             for seed, time, value in zip(
                 self.seeds, times.tolist(), np.asarray(values, dtype=np.float64).tolist(), strict=True
             )
         ]
-
+        self.rows += rows  # in one go, so that a run that is interrupted holds whole cuts
+        if self.keep is not None:
+            self.keep(rows)
         losses, apart = np.asarray(found["loss"]), found["consensus_max"]
         if np.isfinite(losses).all() and np.isfinite(apart).all():
             return {}
@@ -116,7 +126,10 @@ class Measurements:
 
     def note(self, seed: int, step: int, node: int, time: float, metric: str, value: float) -> None:
         """One figure of a node's own."""
-        self.rows.append((seed, "time", step, node, time, metric, value))
+        row = (seed, "time", step, node, time, metric, value)
+        self.rows.append(row)
+        if self.keep is not None:
+            self.keep((row,))
 
     @property
     def last_loss(self) -> float:

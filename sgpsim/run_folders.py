@@ -53,6 +53,24 @@ TRACE_SCHEMA = {"kind": pl.String, **SPAN_SCHEMA, **MESSAGE_SCHEMA}
 def write_run(folder: Path, run: Run, backend: Backend, about: Mapping[str, str], tables: bool = True) -> None:
     """Write `run` into the empty `folder`. about: entries of the provenance. tables: False leaves trace and trajectory
     out, which are the large ones."""
+    write_task(folder, run.experiment, backend)
+    if tables and run.trajectory is not None:
+        _write_arrays(folder / "trajectory.npz", run.trajectory._asdict())
+    if tables and run.trace is not None:
+        kinds = (("span", run.trace.spans), ("message", run.trace.messages))
+        parts = [table.with_columns(kind=pl.lit(kind)) for kind, table in kinds]
+        _write_table(folder / "trace.parquet", pl.concat(parts, how="diagonal").select(*TRACE_SCHEMA))
+    ending = {
+        "backend": run.backend,
+        "outcome": run.outcome,
+        "remarks": list(run.remarks),
+        "statistics": to_plain(run.statistics),
+    }
+    write_results(folder, run.metrics, run.final, {**about, **ending, **to_plain(run.provenance)})
+
+
+def write_task(folder: Path, experiment: Experiment, backend: Backend) -> None:
+    """Write what is to be run, with copies of the files that it names."""
 
     def kept(file: Path) -> str:
         if file.stat().st_size > COPIED_BYTES:
@@ -62,27 +80,17 @@ def write_run(folder: Path, run: Run, backend: Backend, about: Mapping[str, str]
         shutil.copyfile(file, folder / copy)
         return copy.as_posix()
 
-    content = {"format": FORMAT, "experiment": to_plain(run.experiment), "backend": to_plain(backend)}
+    content = {"format": FORMAT, "experiment": to_plain(experiment), "backend": to_plain(backend)}
     _write_json(folder / "experiment.json", with_files(content, kept))
-    _write_table(folder / "metrics.parquet", run.metrics)
-    _write_arrays(folder / "final.npz", run.final._asdict())
-    if tables and run.trajectory is not None:
-        _write_arrays(folder / "trajectory.npz", run.trajectory._asdict())
-    if tables and run.trace is not None:
-        kinds = (("span", run.trace.spans), ("message", run.trace.messages))
-        parts = [table.with_columns(kind=pl.lit(kind)) for kind, table in kinds]
-        _write_table(folder / "trace.parquet", pl.concat(parts, how="diagonal").select(*TRACE_SCHEMA))
+
+
+def write_results(folder: Path, metrics: pl.DataFrame, final: Final, ending: Mapping[str, Any]) -> None:
+    """Write what came out beside what was run; the digests of all files come last. ending: all else that
+    provenance.json says."""
+    _write_table(folder / "metrics.parquet", metrics)
+    _write_arrays(folder / "final.npz", final._asdict())
     files = {file.relative_to(folder).as_posix(): digest(file) for file in sorted(folder.rglob("*")) if file.is_file()}
-    provenance = {
-        "format": FORMAT,
-        **about,
-        "backend": run.backend,
-        "outcome": run.outcome,
-        "remarks": list(run.remarks),
-        "statistics": to_plain(run.statistics),
-        **to_plain(run.provenance),
-        "files": files,
-    }
+    provenance = {"format": FORMAT, **ending, "files": files}
     _write_json(folder / "provenance.json", {**provenance, "digest": seal(provenance)})
 
 

@@ -19,8 +19,9 @@ from sgpsim.backends.backend import Backend, Progress
 from sgpsim.errors import MassLeak, NotSaved, SpecificationError, require_folder_name
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
+from sgpsim.journal import Journal, recover
 from sgpsim.keys import key
-from sgpsim.run import Run
+from sgpsim.run import Outcome, Run
 from sgpsim.run_folders import read_run, write_run
 from sgpsim.whole_folders import beside, clear, put
 
@@ -40,6 +41,10 @@ class Store:
         require_folder(self.folder)
         clear(self.folder)
 
+    def recover(self) -> list[str]:
+        """Make runs of what killed programs left of theirs (see sgpsim.journal); a sentence for each."""
+        return recover(self.folder, lambda name, key: _places(self.folder, _stem(name, key, "interrupted"), "interrupted"))
+
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
         """The folder of this experiment on this backend, under whatever name, if it is there."""
         return next(iter(sorted(self.folder.glob(f"*-{key(experiment, backend)[:12]}"))), None)
@@ -56,17 +61,23 @@ class Store:
         require_folder_name("the name of the run", name)
         backend.check(experiment)
         self.require_writable()
+        self.recover()
         there = self.find(experiment, backend)
         if there is not None:
             return load(there), there, True
+        about = {"name": name, "key": key(experiment, backend)}
+        journal = Journal(self.folder, experiment, backend, about)
         try:
-            run = backend.run(experiment, progress)
+            run = backend.run(experiment, progress, journal)
         except (MassLeak, KeyboardInterrupt) as ending:
             run = getattr(ending, "run", None)
             if isinstance(run, Run):
                 ending.folder = self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
             raise
-        return run, self.save(name, run, backend), False
+        else:
+            return run, self.save(name, run, backend), False
+        finally:
+            journal.close()
 
     def save(self, name: str, run: Run, backend: Backend) -> Path:
         """Write `run`; its folder. If the same run was written meanwhile, that one stays. Raises NotSaved where there
@@ -74,9 +85,7 @@ class Store:
         require_folder_name("the name of the run", name)
         self.require_writable()
         about = {"name": name, "key": key(run.experiment, backend)}
-        stem = f"{name}-{about['key'][:12]}"
-        if run.outcome in PARTIAL:
-            stem += f"-{run.outcome}"
+        stem = _stem(name, about["key"], run.outcome)
         try:
             return _saved(self.folder, stem, run, backend, about)
         except OSError as error:
@@ -123,7 +132,7 @@ def _saved(parent: Path, stem: str, run: Run, backend: Backend, about: dict[str,
     """The folder in `parent` that now holds `run`: `stem`, or with a number where a partial run already lies there."""
     with beside(parent / stem) as folder:
         write_run(folder, run, backend, about, tables)
-        for place in _places(parent, stem, run.outcome in PARTIAL):
+        for place in _places(parent, stem, run.outcome):
             try:
                 put(folder, place)
             except OSError:
@@ -135,9 +144,15 @@ def _saved(parent: Path, stem: str, run: Run, backend: Backend, about: dict[str,
     raise AssertionError("there is always another number")
 
 
-def _places(parent: Path, stem: str, numbered: bool) -> Generator[Path]:
+def _stem(name: str, key: str, outcome: Outcome) -> str:
+    """The name of the folder of a run."""
+    return f"{name}-{key[:12]}" + (f"-{outcome}" if outcome in PARTIAL else "")
+
+
+def _places(parent: Path, stem: str, outcome: Outcome) -> Generator[Path]:
+    """Where the run may lie: a partial one beside others of the same name and key."""
     yield parent / stem
-    if numbered:
+    if outcome in PARTIAL:
         yield from (parent / f"{stem}-{number}" for number in itertools.count(2))
 
 

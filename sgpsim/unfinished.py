@@ -157,7 +157,7 @@ def settle(
 def recover(out: Path | str, trust: bool = False) -> list[str]:
     """Make runs of what launches left behind in `out` whose processes are all gone; a sentence for each. trust: import
     the modules that the records name."""
-    sentences: list[str] = []
+    sentences = Store(Path(out)).recover()
     for folder in sorted(Path(out).glob(f"{PREFIX}*")):
         lock = os.open(folder, os.O_RDONLY)
         try:

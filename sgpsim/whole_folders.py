@@ -28,7 +28,7 @@ OLD = 86400.0
 @contextmanager
 def beside(place: Path) -> Generator[Path]:
     """A hidden folder on the file system of `place`, under a lock; removed if it is still there at the end."""
-    folder, lock = _locked_folder(place.parent)
+    folder, lock = locked_folder(place.parent, PREFIX)
     try:
         yield folder
     finally:
@@ -48,20 +48,28 @@ def put(folder: Path, place: Path) -> None:
 
 def clear(parent: Path) -> None:
     """Remove the hidden folders in `parent` that nobody writes any more."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):
+    for folder in left_behind(parent, PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_behind(parent: Path, prefix: str) -> Generator[Path]:
+    """The folders in `parent` whose names begin so and that no living program holds, each under a lock meanwhile."""
+    for folder in parent.glob(f"{prefix}*"):
+        try:
             lock = os.open(folder, os.O_RDONLY)
-            try:
-                if _take(lock, folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
+        except OSError:
+            continue
+        try:
+            if _take(lock, folder):
+                yield folder
+        finally:
+            os.close(lock)
 
 
-def _locked_folder(parent: Path) -> tuple[Path, int]:
+def locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
     """A new hidden folder and its open lock. Another program may have cleared it before the lock was taken."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         folder.chmod(0o755)
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY)
@@ -83,7 +91,7 @@ def _take(lock: int, folder: Path) -> bool:
         except OSError:
             pass  # a file system without locks
         else:
-            return True
+            return folder.is_dir()  # another program may have dealt with it meanwhile
     return time.time() - folder.stat().st_mtime > OLD
 
 

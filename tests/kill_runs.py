@@ -1,8 +1,8 @@
 """Kills at random instants: `sgpsim run` is ended by SIGINT, SIGTERM or SIGKILL, and what is left is looked at.
 
 The rule: no damaged folder; no half-written one after the next command; INT and TERM keep what was measured and say
-where; the exit code says which it was. Everything follows from the seed but the instants themselves, which depend on
-the machine.
+where, and after KILL the next command does; the exit code says which it was. Everything follows from the seed but the
+instants themselves, which depend on the machine.
 
     python tests/kill_runs.py KILLS [SEED]
 """
@@ -21,7 +21,6 @@ from pathlib import Path
 
 from sgpsim.errors import SpecificationError
 from sgpsim.store import Store, load
-from sgpsim.whole_folders import PREFIX
 
 TEXT = """
 nodes = 4
@@ -34,6 +33,8 @@ backend = {{type = "{backend}", trace = {trace}}}
 """
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 BEGIN = "sgpsim: interrupted by "
+LONG = 3.0
+"""Seconds after which even a loaded machine has measured something and kept it."""
 
 
 def killed(place: Path, chance: random.Random, number: int) -> tuple[str, str]:
@@ -50,13 +51,14 @@ def killed(place: Path, chance: random.Random, number: int) -> tuple[str, str]:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert child.stdout is not None
     out = child.stdout.readline() if chance.random() < 0.8 else ""  # most kills meet a run, and not Python's imports
-    time.sleep(chance.choice([0.02, 0.2, 2.0]) * chance.random())
+    lasted = chance.choice([0.02, 0.2, 2.0, 6.0]) * chance.random() * (1.0 if out else 0.0)
+    time.sleep(lasted or chance.random())
     child.send_signal(ending)
     rest, err = child.communicate(timeout=60)
     out += rest
     case = f"kill {number}: {ending.name} on {backend} {algorithm} {count}: code {child.returncode}, {err!r}"
     new = {path for path in runs.iterdir() if path.name not in before} if runs.is_dir() else set()
-    folders = [path for path in new if not path.name.startswith(PREFIX)]
+    folders = [path for path in new if not path.name.startswith(".")]
     for folder in folders:
         try:
             outcome = load(folder).outcome
@@ -72,7 +74,15 @@ def killed(place: Path, chance: random.Random, number: int) -> tuple[str, str]:
     if child.returncode == 0:
         return f"{case}: it says of no folder", "lost"
     if ending == signal.SIGKILL:
-        return ("", f"SIGKILL, {len(folders)} kept") if child.returncode == -9 else (f"{case}", "code")
+        kept = Store(runs).recover() if runs.is_dir() else []
+        if child.returncode != -9 or len(kept) > 1:
+            return f"{case} {kept}", "code"
+        if not kept and lasted > LONG:
+            return f"{case}: it ran for {lasted:.1f} s and left nothing", "lost"
+        for sentence in kept:
+            if load(sentence.split("lies in ")[1]).metrics.is_empty():
+                return f"{case}: {sentence}, which is empty", "lost"
+        return "", f"SIGKILL, {len(kept)} kept"
     if child.returncode == 128 + ending and err.startswith(f"{BEGIN}{ending.name}") and err.count("\n") == 1:
         said = err.strip().split("what was measured lies in ")
         if len(said) == 2 and [Path(said[1])] == folders:
@@ -96,7 +106,8 @@ def kill(kills: int, seed: int, place: Path) -> tuple[list[str], Counter[str]]:
             failures.append(wrong)
     if (place / "runs").is_dir():
         Store(place / "runs").require_writable()  # as the next command does
-        failures += [f"{path.name} is left after the next command" for path in (place / "runs").glob(f"{PREFIX}*")]
+        Store(place / "runs").recover()
+        failures += [f"{path.name} is left after the next command" for path in (place / "runs").glob(".*")]
     return failures, endings
 
 

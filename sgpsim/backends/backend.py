@@ -15,6 +15,7 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.metrics import Keep
 from sgpsim.run import Run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
@@ -31,9 +32,12 @@ class Backend(ABC):
     """Runs experiments."""
 
     @abstractmethod
-    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
-        """Run `experiment` to its end. Raises MassLeak where mass is lost and the monitor is set to raise, and lets
-        KeyboardInterrupt through; both carry the run so far as `.run` (the latter where anything was measured)."""
+    def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
+        """Run `experiment` to its end. keep: given what is measured, cut by cut.
+
+        Raises MassLeak where mass is lost and the monitor is set to raise, and lets KeyboardInterrupt through; both
+        carry the run so far as `.run` (the latter where anything was measured).
+        """
 
     @abstractmethod
     def check(self, experiment: Experiment) -> None:

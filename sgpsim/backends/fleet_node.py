@@ -25,7 +25,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import Deadlock, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass, ordered_mean, typed_as, wide_sum
-from sgpsim.metrics import Measurements
+from sgpsim.metrics import Keep, Measurements
 from sgpsim.node import Letter, Node
 from sgpsim.run import Final, Trajectory
 from sgpsim.streams import FleetReader, stream
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 class FleetNode(Node):
     """size, schedule as in Node."""
 
-    def __init__(self, backend: Vectorized, experiment: Experiment, progress: Progress | None) -> None:
+    def __init__(
+        self, backend: Vectorized, experiment: Experiment, progress: Progress | None, keep: Keep | None = None
+    ) -> None:
         self.size, self.schedule = experiment.nodes, experiment.schedule
         self.experiment, self.backend, self.progress = experiment, backend, progress
         self.algorithm, self.objective, self.seeds = experiment.algorithm, experiment.objective, experiment.seeds
@@ -49,7 +51,7 @@ class FleetNode(Node):
         traced = backend.trace and self.timed
         self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size, traced)
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
-        self.measurements = Measurements(self.objective, self.seeds)
+        self.measurements = Measurements(self.objective, self.seeds, keep)
         self.monitor = Monitor(backend.monitor, self.size, dtype)
         streams = [
             self.objective.draws(node, stream(seed, "gradient", node))

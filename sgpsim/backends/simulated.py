@@ -31,7 +31,7 @@ from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
-from sgpsim.metrics import Measurements
+from sgpsim.metrics import Keep, Measurements
 from sgpsim.ranges import Count, Whole
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, worst
 from sgpsim.specification import specification
@@ -84,16 +84,17 @@ class Simulated(Backend):
                     " nothing would be lost. Name a message that the schedule has."
                 )
 
-    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+    def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
         with limited(self.threads):
-            return self._run(experiment, progress)
+            return self._run(experiment, progress, keep)
 
-    def _run(self, experiment: Experiment, progress: Progress | None) -> Run:
+    def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
         results: list[Simulation] = []
         try:
             for number, seed in enumerate(experiment.seeds):
-                results.append(Simulation(self, experiment, seed, self.trace and number == 0, progress, number))
+                traced = self.trace and number == 0
+                results.append(Simulation(self, experiment, seed, traced, progress, number, keep))
                 results[-1].execute()
                 if results[-1].monitor.leaks and self.monitor == "raise":
                     break
@@ -114,7 +115,14 @@ class Simulation:
     """The run-time state of one seed: clock, nodes, and what they share."""
 
     def __init__(
-        self, backend: Simulated, experiment: Experiment, seed: int, trace: bool, progress: Progress | None, number: int
+        self,
+        backend: Simulated,
+        experiment: Experiment,
+        seed: int,
+        trace: bool,
+        progress: Progress | None,
+        number: int,
+        keep: Keep | None = None,
     ) -> None:
         self.backend, self.experiment, self.seed, self.progress, self.number = (
             backend,
@@ -127,7 +135,7 @@ class Simulation:
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
         self.trace = TraceBuilder(seed) if trace else None
-        self.measurements = Measurements(experiment.objective, (seed,))
+        self.measurements = Measurements(experiment.objective, (seed,), keep)
         self.monitor = Monitor(backend.monitor, self.size, np.dtype(experiment.dtype))
         self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
         self.keep = backend.keep_trajectory

@@ -23,6 +23,7 @@ from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.metrics import Keep
 from sgpsim.ranges import Count, Range, Whole
 from sgpsim.run import Run
 from sgpsim.specification import specification
@@ -93,7 +94,7 @@ class TorchDistributed(Backend):
                 "TorchDistributed needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
             )
 
-    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+    def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         """Take part as the process that the environment says this is; all processes of the group must call it. The
         Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process
         died or hung, MassLeak as every backend."""

@@ -21,6 +21,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
+from sgpsim.metrics import Keep
 from sgpsim.ranges import Count
 from sgpsim.run import Outcome, Run, merged, part, provenance
 from sgpsim.specification import specification
@@ -86,12 +87,12 @@ class Vectorized(Backend):
                     " numpy."
                 )
 
-    def run(self, experiment: Experiment, progress: Progress | None = None) -> Run:
+    def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
         with limited(self.threads):
-            return self._run(experiment, progress)
+            return self._run(experiment, progress, keep)
 
-    def _run(self, experiment: Experiment, progress: Progress | None) -> Run:
+    def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
         alone = isinstance(experiment.budget, Seconds | TargetLoss)  # seeds end at different steps
         groups: list[tuple[int, ...]] = [(seed,) for seed in experiment.seeds] if alone else [experiment.seeds]
         runs: list[Run] = []
@@ -101,7 +102,7 @@ class Vectorized(Backend):
             while groups:
                 seeds = groups.pop(0)
                 some = experiment if seeds == experiment.seeds else replace(experiment, seeds=seeds)
-                runs.append(self._together(some, progress, traffic))
+                runs.append(self._together(some, progress, keep, traffic))
                 if left := tuple(seed for seed in seeds if seed not in runs[-1].experiment.seeds):
                     groups.insert(0, left)  # some diverged; the others go on as they would alone
         except (KeyboardInterrupt, MassLeak) as stop:
@@ -121,10 +122,12 @@ class Vectorized(Backend):
             raise ending
         return whole
 
-    def _together(self, experiment: Experiment, progress: Progress | None, traffic: list[Traffic]) -> Run:
+    def _together(
+        self, experiment: Experiment, progress: Progress | None, keep: Keep | None, traffic: list[Traffic]
+    ) -> Run:
         """All seeds at once, up to the end or to the step at which some diverge: then the run of these seeds only.
         traffic: where theirs is added, to be held against the links."""
-        fleet = FleetNode(self, experiment, progress)
+        fleet = FleetNode(self, experiment, progress, keep)
         outcome: Outcome = "finished"
         remarks: list[str] = []
         ending: BaseException | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +73,8 @@ def main(
         trace=getattr(chosen, "trace", False),
     )
     print(reason)
+    for sentence in Store(out).recover():
+        print(f"sgpsim: {sentence}", file=sys.stderr)
     try:
         with bar(name) as progress:
             run, folder, old = Store(out).run(name, experiment, chosen, progress)

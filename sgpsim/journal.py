@@ -1,0 +1,127 @@
+"""The journal: what a simulated run measures, on disk while the run goes on, so that whoever kills the program loses at
+most its last second.
+
+The rule: a run that lasts over a second has a hidden folder beside the run folders, `.sgpsim-running-...`, under a lock.
+It holds the experiment and one line for each cut measured; nothing waits for the disk. A run that ends by itself, or is
+interrupted, is kept as its run folder and removes the journal. A journal whose lock nobody holds belongs to a program
+that was killed: the next command that runs with the same `--out` makes an interrupted run of it, which knows its metrics
+and nothing of where the nodes stood.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from sgpsim.backends.backend import Backend
+from sgpsim.errors import SpecificationError
+from sgpsim.experiment import Experiment
+from sgpsim.metrics import SCHEMA, Row
+from sgpsim.run import Final, provenance
+from sgpsim.run_folders import write_results, write_task
+from sgpsim.whole_folders import left_behind, locked_folder, put
+
+PREFIX = ".sgpsim-running-"
+EVERY = 1.0
+"""Seconds between two writings, and before the first."""
+
+
+class Journal:
+    """The journal of one run. parent: the folder of the run folders. about: name and key of the run."""
+
+    def __init__(self, parent: Path, experiment: Experiment, backend: Backend, about: Mapping[str, str]) -> None:
+        self.parent, self.experiment, self.backend, self.about = parent, experiment, backend, about
+        self.folder: Path | None = None
+        self._lock = -1
+        self._waiting: list[Sequence[Row]] = []
+        self._due = time.monotonic() + EVERY
+        self._broken = False
+
+    def __call__(self, rows: Sequence[Row]) -> None:
+        """Take the rows of one cut, to be written within the second."""
+        if self._broken:
+            return
+        self._waiting.append(rows)
+        if time.monotonic() >= self._due:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what waits. A disk that is full ends the journal, not the run."""
+        try:
+            if self.folder is None:
+                self._begin()
+            assert self.folder is not None
+            with (self.folder / "rows").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(rows) + "\n" for rows in self._waiting)
+        except OSError:
+            self._broken = True
+        self._waiting.clear()
+        self._due = time.monotonic() + EVERY
+
+    def _begin(self) -> None:
+        self.folder, self._lock = locked_folder(self.parent, PREFIX)
+        write_task(self.folder, self.experiment, self.backend)
+        objective = self.experiment.objective
+        begun = {
+            **self.about,
+            "backend": type(self.backend).__name__,
+            "shape": [objective.nodes, len(self.experiment.seeds), objective.dimension],
+            **provenance(),
+        }
+        unfinished = self.folder / "begun.part"
+        unfinished.write_text(json.dumps(begun), encoding="utf-8")
+        os.replace(unfinished, self.folder / "begun.json")  # whoever finds this file finds the whole task
+
+    def close(self) -> None:
+        """Remove the journal: the run is kept, or there is none."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock)
+            self.folder = None
+
+
+def recover(parent: Path, places: Callable[[str, str], Iterable[Path]]) -> list[str]:
+    """Make interrupted runs of the journals in `parent` that killed programs left; a sentence for each. places: where
+    the run of a name and key may lie, the first that is free is taken."""
+    sentences: list[str] = []
+    for folder in left_behind(parent, PREFIX):
+        try:
+            begun = json.loads((folder / "begun.json").read_text(encoding="utf-8"))
+            rows = _rows(folder / "rows")
+            shape = tuple(int(extent) for extent in begun.pop("shape"))
+            name, key = str(begun["name"]), str(begun["key"])
+        except (OSError, ValueError, KeyError, TypeError, SpecificationError):
+            shutil.rmtree(folder, ignore_errors=True)  # killed before its first second was over
+            continue
+        sentence = (
+            f"the program was killed; its metrics up to {EVERY:g} s before that are here, where the nodes stood is not"
+        )
+        for file in ("rows", "begun.json"):
+            (folder / file).unlink()
+        nothing = np.full(shape, np.nan)
+        write_results(
+            folder,
+            pl.DataFrame(rows, schema=SCHEMA, orient="row").unique(maintain_order=True),  # seeds that went on alone
+            Final(nothing, nothing[:, :, 0].copy(), nothing[:, :, 0].copy()),
+            {**begun, "outcome": "interrupted", "remarks": [sentence], "statistics": {}},
+        )
+        for place in places(name, key):
+            with suppress(OSError):
+                put(folder, place)
+                sentences.append(f"an earlier run was killed; what was measured lies in {place}")
+                break
+    return sentences
+
+
+def _rows(file: Path) -> list[Row]:
+    """The rows of all whole lines; the program may have been killed while it wrote the last one."""
+    *lines, _ = file.read_text(encoding="utf-8").split("\n")
+    return [tuple(row) for line in lines for row in json.loads(line)]

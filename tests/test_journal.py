@@ -1,0 +1,130 @@
+"""Tests that a run whose program is killed leaves what it had measured, and that a run that is not leaves no journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgpsim import SGP, Cluster, Experiment, Quadratic, Simulated, Steps, Store, Vectorized, journal, load
+from sgpsim.backends.backend import Backend
+from sgpsim.journal import PREFIX, Journal
+from sgpsim.metrics import Row
+from sgpsim.schedules.ring import DirectedRing
+
+EXPERIMENT = Experiment(SGP(), Quadratic(3, dimension=2), DirectedRing(3), Steps(12), seeds=(4, 1))
+BACKENDS: list[Backend] = [Simulated(Cluster(3)), Vectorized(Cluster(3))]
+
+
+class Killed(BaseException):
+    """The program dies here: nothing after it is done, not even the journal's own end."""
+
+
+def dying(place: Path, backend: Backend, cuts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run EXPERIMENT through a store in `place`, and die after so many cuts, each of which is written at once."""
+    monkeypatch.setattr(journal, "EVERY", 0.0)
+    write, seen = Journal.__call__, []
+
+    def die(self: Journal, rows: list[Row]) -> None:
+        if len(seen) == cuts:
+            os.close(self._lock)  # as the end of a process does
+            raise Killed
+        seen.append(rows)
+        write(self, rows)
+
+    monkeypatch.setattr(Journal, "__call__", die)
+    monkeypatch.setattr(Journal, "close", lambda self: None)
+    with pytest.raises(Killed):
+        Store(place).run("job", EXPERIMENT, backend)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["Simulated", "Vectorized"])
+@pytest.mark.parametrize("cuts", [1, 5, 9])
+def test_what_a_killed_program_measured_is_the_beginning_of_the_whole_run(
+    tmp_path: Path, backend: Backend, cuts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(tmp_path, backend, cuts, monkeypatch)
+    (sentence,) = Store(tmp_path).recover()
+    run = load(sentence.split("lies in ")[1])
+    assert run.outcome == "interrupted" and "killed" in run.remarks[0] and np.isnan(run.final.values).all()
+    whole, _, old = Store(tmp_path).run("job", EXPERIMENT, backend)
+    assert not old and whole.metrics.head(run.metrics.height).equals(run.metrics)
+    assert run.metrics.height * 13 == whole.metrics.height * cuts / (2 if isinstance(backend, Simulated) else 1)
+    assert not list(tmp_path.glob(f"{PREFIX}*")) and Store(tmp_path).recover() == []
+
+
+def test_killed_twice_is_kept_twice_and_half_a_line_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        dying(tmp_path, BACKENDS[1], 3, monkeypatch)
+        if number:
+            break
+        assert len(Store(tmp_path).recover()) == 1
+    (left,) = tmp_path.glob(f"{PREFIX}*")
+    whole = (left / "rows").read_text()
+    (left / "rows").write_text(whole + whole.splitlines()[0][:25])
+    (sentence,) = Store(tmp_path).recover()
+    place = sentence.split("lies in ")[1]
+    assert place.endswith("-interrupted-2")
+    assert load(place).metrics.equals(load(place.removesuffix("-2")).metrics)
+
+
+def test_a_journal_that_cannot_be_read_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for damage in ("begun.json", "rows"):
+        dying(tmp_path, BACKENDS[1], 3, monkeypatch)
+        (left,) = tmp_path.glob(f"{PREFIX}*")
+        (left / damage).write_text("{\n\n")
+        assert Store(tmp_path).recover() == [] and not left.exists()
+
+
+def test_a_living_program_keeps_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "EVERY", 0.0)
+    living = Journal(tmp_path, EXPERIMENT, BACKENDS[0], {"name": "job", "key": "0" * 64})
+    living([(4, "step", 0, -1, 0.0, "loss", 1.0)])
+    assert Store(tmp_path).recover() == [] and living.folder is not None and living.folder.exists()
+    living.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_the_journal_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "EVERY", 0.0)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal, "write_task", full)
+    run, _, _ = Store(tmp_path).run("job", EXPERIMENT, BACKENDS[0])
+    assert run.outcome == "finished" and not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+def test_a_short_run_writes_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Journal, "_begin", lambda self: pytest.fail("it began"))
+    Store(tmp_path).run("job", EXPERIMENT, BACKENDS[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["simulated", "vectorized"])
+def test_sigkill_loses_at_most_a_second(tmp_path: Path, backend: str) -> None:
+    text = f'nodes = 4\nalgorithm = "SGP"\nobjective = "Quadratic"\nschedule = "DirectedRing"\nbackend = "{backend}"\n'
+    (tmp_path / "job.toml").write_text(f'{text}budget = {{type = "Steps", count = 2_000_000}}\n')
+    command = [sys.executable, "-m", "sgpsim", "run", str(tmp_path / "job.toml"), "--out", str(tmp_path / "runs")]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list((tmp_path / "runs").glob(f"{PREFIX}*/rows")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(2.0)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    (left,) = (tmp_path / "runs").glob(f"{PREFIX}*/rows")
+    assert time.time() - left.stat().st_mtime < 2.5  # a second, and a loaded machine
+    again = subprocess.run([*command, "budget.count=3"], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0 and "an earlier run was killed; what was measured lies in" in again.stderr
+    assert load(again.stderr.split("lies in ")[1].splitlines()[0]).metrics.height > 100
+    assert json.loads((next((tmp_path / "runs").glob("job-*-interrupted")) / "provenance.json").read_text())["name"]
