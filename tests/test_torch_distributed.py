@@ -405,8 +405,9 @@ budget = { type = "Steps", count = 6 }
 def test_a_file_is_launched_and_its_run_stored(tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text(TOML)
-    assert launch_file(file, 4, timeout=20, out=tmp_path / "runs") == 0
+    _, saved = launch_file(file, 4, timeout=20, out=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()
+    assert folder == saved
     told = load(folder)
     assert told.outcome == "finished" and told.backend == "TorchDistributed"
     assert np.array_equal(told.final.values, Simulated(CLUSTER).run(told.experiment).final.values)
