@@ -67,15 +67,15 @@ class Store:
             return load(there), there, True
         about = {"name": name, "key": key(experiment, backend)}
         journal = Journal(self.folder, experiment, backend, about)
+        run: Run | None = None
         try:
             run = backend.run(experiment, progress, journal)
-        except (MassLeak, KeyboardInterrupt) as ending:
-            run = getattr(ending, "run", None)
-            if isinstance(run, Run):
-                ending.folder = self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
-            raise
-        else:
             return run, self.save(name, run, backend), False
+        except (MassLeak, KeyboardInterrupt) as ending:  # an interruption may also come while the whole run is saved
+            run = getattr(ending, "run", run)
+            if run is not None:
+                ending.run, ending.folder = run, self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
         finally:
             journal.close()
 

@@ -266,3 +266,21 @@ def test_a_name_that_is_no_folder_is_refused_before_anything_is_computed(
 def test_a_name_of_100_bytes_is_taken(tmp_path: Path) -> None:
     _, folder, _ = Store(tmp_path).run("é" * 50, experiment(), Simulated(CLUSTER))
     assert load(folder).outcome == "finished"
+
+
+def test_an_interruption_while_the_run_is_saved_keeps_the_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, calls = Store.save, []
+
+    def interrupted(self: Store, *given: Any) -> Path:
+        calls.append(save(self, *given))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return calls[-1]
+
+    monkeypatch.setattr(Store, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Store(tmp_path).run("job", experiment(), Vectorized())
+    folder = caught.value.folder  # pyright: ignore[reportAttributeAccessIssue]
+    assert folder == calls[0] and load(folder).outcome == "finished"

@@ -75,13 +75,18 @@ def main(
     print(reason)
     for sentence in Store(out).recover():
         print(f"sgpsim: {sentence}", file=sys.stderr)
+    folder: Path | None = None
     try:
         with bar(name) as progress:
             run, folder, old = Store(out).run(name, experiment, chosen, progress)
+        return _told(run, folder, old)
     except NotSaved as error:
         tell(error.run)
         raise
-    return _told(run, folder, old)
+    except KeyboardInterrupt as stop:
+        if folder is not None:  # the run was whole and saved already
+            stop.folder = folder  # pyright: ignore[reportAttributeAccessIssue]
+        raise
 
 
 def _as_one_of_several(name: str, experiment: Experiment, backend: TorchDistributed, out: Path) -> int:
