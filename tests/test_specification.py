@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a number for a descent": (lambda: SGP(any_(0.1)), "SGP(descent) is 0.1; it must be a Descent. Give one of Adam,"),
     "a number for schedules": (
         lambda: Periodic(schedules=any_(7)),
-        "Periodic(schedules)[0] is 7; it must be a Schedule. Give one of Bip",
+        "Periodic(schedules)[0] is 7; it must be a Schedule. Give one of ",
     ),
     "hardly any variation": (lambda: GammaTime(1.0, 1e-300), "GammaTime(variation) is 1e-300; it must be a finite number"),
     "noise of 401 digits": (lambda: Quadratic(4, noise=10**400), "it must be a finite number of at least 0, at most 1e+75."),

@@ -19,6 +19,7 @@ the loss at the average and in the points z = x / w, so every backend ends a div
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -131,12 +132,17 @@ class Monitor:
         """Take the degree and the excess of all rounds up to `latest` into account."""
         if self.schedule is None:
             return
-        last = latest if self.schedule.period is None else min(latest, self.schedule.period - 1)
+        last = latest if self._period is None else min(latest, self._period - 1)
         for number in range(self.judged, last + 1):
             round_ = self.schedule.round(number)
             self.degree = max(self.degree, round_.degree)
             self.excess = max(self.excess, min(round_.excess, TOLERANCE * (1 + max(map(len, round_.pushes)))))
         self.judged = max(self.judged, last + 1)
+
+    @cached_property
+    def _period(self) -> int | None:
+        """The schedule's period, asked for once and not at every look."""
+        return None if self.schedule is None else self.schedule.period
 
     def _culprit(self, latest: int) -> str:
         """The latest round in which a node's shares do not sum to 1, and the node, if there is one."""
