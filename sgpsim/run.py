@@ -214,7 +214,7 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit, machine, threads and date: what one needs to make a run again."""
+    """Versions, commit, machine and date: what one needs to make a run again."""
     return {**_machinery(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
@@ -231,7 +231,6 @@ def _machinery() -> dict[str, Any]:
         "versions": versions,
         "python": sys.version.split()[0],
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "threads": os.environ.get("OMP_NUM_THREADS", "unset"),
         "commit": _commit(),
     }
 

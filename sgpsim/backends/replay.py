@@ -194,6 +194,12 @@ def as_run(
         return np.stack([np.stack([row[name] for row in rows]) for rows in last], axis=1)
 
     remarks = [remark for replay in replays for remark in replay.remarks]
+    if any(replay.summed and replay.outcome == "diverged" for replay in replays):
+        remarks.append(
+            f"rows of {experiment.objective.dimension} numbers are kept every {experiment.measure_every} steps alone, so"
+            f" it may have diverged up to {experiment.measure_every - 1} steps before the step that is named;"
+            " measure_every=1 tells"
+        )
     waited = max(replay.waited for replay in replays)
     if waited > NOTABLE * max(float(row["time"]) for row in last[0]):
         remarks.append(f"a node waited {waited:.3g} s for its disk; the times of this run include that")
