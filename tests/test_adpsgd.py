@@ -193,3 +193,15 @@ def test_a_schedule_that_cannot_carry_it_is_refused() -> None:
             experiment(schedule, Steps(3))
     with pytest.raises(SpecificationError, match="do not run in step"):
         Simulated(Cluster(4), keep_trajectory=True).run(experiment(UndirectedRing(4), Steps(3)))
+
+
+@pytest.mark.parametrize("budget", [Steps(0), Steps(4), Gradients(12), Gradients(13)])
+def test_no_instant_is_measured_twice(budget: Budget) -> None:
+    """The end of a run may be the instant of its last look."""
+    for measure_every in (1, 2):
+        run = Simulated(Cluster(4, ExponentialTime(1.0))).run(
+            experiment(UndirectedRing(4), budget, start=apart(4), measure_every=measure_every)
+        )
+        looks = run.curve("loss")
+        assert len(looks) == len(looks.unique(["step", "time"]))
+        assert looks["time"][-1] == run.final.clocks.max()

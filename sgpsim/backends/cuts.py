@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.backends.flight import Flight, Passage
 from sgpsim.backends.monitor import Monitor
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass, wide_sum
@@ -30,8 +31,8 @@ class StepCuts:
         self.dtype = np.dtype(experiment.dtype)
         self.open: dict[int, _Cut] = {}
         self.spare: list[_Cut] = []
-        self.flight: Any = np.zeros(self.shape[1])
-        self.flight_weight = 0.0
+        self.flight = Flight(self.shape[1])
+        self.under_way_now = self.flight.total()
         self.sent_bytes = 0.0
         self.moves_total: Any = np.zeros(self.shape[1])
         self.start_total: Any = None
@@ -63,14 +64,13 @@ class StepCuts:
     def _opened(self, step: int) -> _Cut:
         """A fresh cut at `step`."""
         cut = self.open[step] = self.spare.pop() if self.spare else _Cut(self.shape, self.dtype)
-        cut.begin(step, self.flying)
+        cut.begin(step)
         return cut
 
-    def under_way(self, step: int, value: Any, weight: float) -> None:
-        """Mass that a node sent, less what it took in, between its reports of `step` - 1 and `step`."""
+    def under_way(self, step: int, passages: list[Passage]) -> None:
+        """What a node sent and took in between its reports of `step` - 1 and `step`."""
         cut = self.open.get(step) or self._opened(step)
-        cut.flight = cut.flight + value
-        cut.flight_weight += weight
+        cut.passages += passages
 
     def moved_earlier(self, step: int, moved: Any, magnitude: Any) -> None:
         """What one node added in the steps from the last cut to `step`, where nothing was looked at between: the sum
@@ -91,11 +91,12 @@ class StepCuts:
         with np.errstate(all="ignore"):
             held = wide_sum(cut.values)
             moved = wide_sum(cut.moves) + cut.moved
+            before_flight = self.under_way_now[0]
             if self.flying:
-                self.flight = self.flight + cut.flight
-                self.flight_weight += cut.flight_weight
-                held = held + self.flight
-            weight = float(cut.weights.sum()) + self.flight_weight
+                self.flight.add(cut.passages)
+                self.under_way_now = self.flight.total()
+                held = held + self.under_way_now[0]
+            weight = float(cut.weights.sum()) + self.under_way_now[1]
             self.sent_bytes += cut.bytes
             self.moves_total += moved
             if not np.isfinite(held).all():
@@ -107,7 +108,7 @@ class StepCuts:
                 else:
                     magnitude = self.before + after + wide_sum(np.abs(cut.moves)) + cut.magnitude
                     if self.flying:
-                        magnitude = magnitude + np.abs(self.flight) + np.abs(cut.flight)
+                        magnitude = magnitude + np.abs(before_flight) + np.abs(self.under_way_now[0])
                     rounds = cut.step - (before.step if before is not None else 0)
                     self.monitor.round(cut.step, held, weight, moved, magnitude, self.latest, rounds)
                 self.before = after
@@ -123,8 +124,7 @@ class StepCuts:
                     cut.weights.copy(),
                     gradients,
                     cut.moves.copy(),
-                    np.array(self.flight),
-                    self.flight_weight,
+                    *self.under_way_now,
                     cut.times.copy(),
                 )
             )
@@ -178,13 +178,12 @@ class _Cut:
     __slots__ = (
         "average",
         "bytes",
-        "flight",
-        "flight_weight",
         "gradients",
         "magnitude",
         "missing",
         "moved",
         "moves",
+        "passages",
         "step",
         "times",
         "total_weight",
@@ -198,17 +197,17 @@ class _Cut:
         self.weights: NDArray[np.float64] = np.zeros(shape[0])
         self.times: NDArray[np.float64] = np.zeros(shape[0])
         self.gradients: NDArray[Any] | None = None
-        self.flight: Any = 0.0
+        self.passages: list[Passage] = []
         self.average: Any = None
         self.step = self.missing = 0
-        self.bytes = self.flight_weight = self.total_weight = 0.0
+        self.bytes = self.total_weight = 0.0
 
-    def begin(self, step: int, flying: bool) -> None:
+    def begin(self, step: int) -> None:
         self.step, self.missing = step, len(self.weights)
-        self.bytes = self.flight_weight = 0.0
+        self.bytes = 0.0
         self.moved: Any = 0.0
         self.magnitude: Any = 0.0
-        self.flight = np.zeros(self.values.shape[1]) if flying else 0.0
+        self.passages = []
 
 
 class TimeCuts:
@@ -223,8 +222,7 @@ class TimeCuts:
         # Known before any node begins, so whoever sends at once loses nothing.
         self.values: NDArray[Any] = np.array(experiment.starts(), order="C")
         self.weights: NDArray[np.float64] = np.ones(nodes)
-        self.flight: Any = np.zeros(dimension)
-        self.flight_weight = 0.0
+        self.flight = Flight(dimension)
         self.moved: Any = np.zeros(dimension)
         self.moved_since: Any = np.zeros(dimension)
         self.before: Any = 0.0
@@ -233,15 +231,15 @@ class TimeCuts:
         self.start_total: Any = wide_sum(self.values)
         self.sent_bytes = 0.0
         self.gradients = self.changes = 0
+        self.looked_at = -1.0
         self.every = experiment.measure_every * nodes
         monitor.schedule = experiment.schedule if experiment.algorithm.uses_schedule else None
         monitor.total, monitor.total_weight = self.start_total, float(nodes)
 
-    def hold(self, rank: int, mass: Mass, sent: Any, sent_weight: float) -> None:
-        """Node `rank` holds `mass` now, and since it told so last it sent `sent` more than it took in."""
+    def hold(self, rank: int, mass: Mass, passages: list[Passage]) -> None:
+        """Node `rank` holds `mass` now; passages: what it sent and took in since it told so last."""
         self.values[rank], self.weights[rank] = mass
-        self.flight = self.flight + sent
-        self.flight_weight += sent_weight
+        self.flight.add(passages)
         self.changes += 1
 
     def moved_by(self, move: Any, now: float) -> bool:
@@ -252,15 +250,19 @@ class TimeCuts:
         return self.gradients % self.every == 0
 
     def look(self, now: float) -> None:
-        """Check the law of mass at this instant, and measure."""
+        """Check the law of mass at this instant, and measure; unless that was done and nothing changed since."""
+        if now == self.looked_at and not self.changes:
+            return
+        self.looked_at = now
         with np.errstate(all="ignore"):
             step = self.gradients // len(self.values)
-            held = wide_sum(self.values) + self.flight
-            weight = float(self.weights.sum()) + self.flight_weight
+            flight, flight_weight = self.flight.total()
+            held = wide_sum(self.values) + flight
+            weight = float(self.weights.sum()) + flight_weight
             if not np.isfinite(held).all():
                 self.monitor.finite(step, self.values[:, None])
             after = wide_sum(np.abs(self.values))
-            after = after + np.abs(self.flight)
+            after = after + np.abs(flight)
             magnitude = self.magnitude + self.before + after
             self.before = after
             if self.monitor.policy != "off":

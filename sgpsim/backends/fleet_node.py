@@ -24,7 +24,7 @@ from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import Deadlock, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.mass import Array, Mass, ordered_mean, typed_as, wide_sum
+from sgpsim.mass import Array, Mass, ordered_mean, ordered_sum, typed_as, wide_sum
 from sgpsim.metrics import Keep, Measurements
 from sgpsim.node import Letter, Node
 from sgpsim.run import Final, Trajectory
@@ -150,11 +150,10 @@ class FleetNode(Node):
         self.bytes += messages * self.message_size
         kept = KeptShare(self.rounds, step, mass)
         if self.flying:
-            columns = self.rounds.sent(step)
-            self.under_way[step] = (
-                self._sum(typed_as(columns, mass.value) * mass.value),
-                float((columns * mass.weight).sum()),
-            )
+            value, weight = self.nothing, 0.0
+            for values, weights in self.rounds.sent(step, mass):
+                value, weight = value + self._sum(values), weight + float(weights.sum())
+            self.under_way[step] = value, weight
         return kept  # pyright: ignore[reportReturnType]
 
     async def gather(self, step: int, kept: Mass) -> Mass:
@@ -268,7 +267,7 @@ class FleetNode(Node):
         """The sum of the moves since the last look."""
         if not self.moves:
             return self.nothing
-        return np.add.reduce(np.array(self.moves), axis=0) if isinstance(self.moves[0], np.ndarray) else sum(self.moves)
+        return ordered_sum(np.array(self.moves)) if isinstance(self.moves[0], np.ndarray) else sum(self.moves)
 
     def _flight(self) -> tuple[Any, float]:
         """What all messages under way carry together: the sum of x, and of w."""

@@ -9,6 +9,7 @@ in this order, they stay the same array, and cost nothing.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse._sparsetools import csr_matvecs  # pyright: ignore[reportAttributeAccessIssue]
 
-from sgpsim.mass import Mass
+from sgpsim.mass import Mass, typed_as
 from sgpsim.schedules.schedule import Round, Schedule
 
 KEPT_MATRICES = 512
@@ -97,9 +98,14 @@ class FleetRounds:
         ones = np.ones(self.schedule.size)
         return self._both(("late", None, phase), lambda: stacked(ones, self.schedule.round(step)), _stack(kept, mass))
 
-    def sent(self, step: int) -> Any:
-        """What each node gives away in round `step`, (nodes, 1, 1): the column sums of P without its diagonal."""
-        return self._cached(("sent", self.schedule.phase(step)), lambda: self._sent(step))
+    def sent(self, step: int, mass: Mass) -> list[tuple[Any, Any]]:
+        """What the messages of round `step` carry, in float64: values and weights by sender, in as many parts as a sender
+        has different shares. A message's value is rounded as it is sent, before it is added to others."""
+        parts = self._cached(("sent", self.schedule.phase(step)), lambda: self._sent(step))
+        return [
+            (typed_as(shares, mass.value) * mass.value * counts, shares * mass.weight * counts)
+            for shares, counts in parts
+        ]
 
     def _both(self, name: tuple[Any, ...], make: Any, mass: Mass) -> Mass:
         return Mass(self._product(name, make, mass.value), self._product((*name, "w"), make, mass.weight))
@@ -137,11 +143,15 @@ class FleetRounds:
                 check_invariants=True,
             ).to(array.device)
 
-    def _sent(self, step: int) -> Any:
-        sent = np.array(
-            [sum(share for _, share in sent) for sent in self.schedule.round(step).pushes], dtype=np.float64
-        )[:, None, None]
-        return sent if self.device is None else self._tensor(sent)
+    def _sent(self, step: int) -> list[tuple[Any, Any]]:
+        """The different shares of every sender, one of each in a part, and how many messages carry it: (nodes, 1, 1)."""
+        each = [Counter(share for _, share in sent) for sent in self.schedule.round(step).pushes]
+        parts: list[tuple[Any, Any]] = []
+        for number in range(max(map(len, each), default=0)):
+            of_number = [list(shares.items())[number] if number < len(shares) else (0.0, 0) for shares in each]
+            part = np.array(of_number, dtype=np.float64)[:, :, None, None]
+            parts.append((part[:, 0], part[:, 1]) if self.device is None else (self._tensor(part[:, 0]), self._tensor(part[:, 1])))
+        return parts
 
     def _own(self, step: int) -> tuple[Any, Any]:
         shares = np.asarray(self.schedule.round(step).kept)[:, None, None]

@@ -19,6 +19,7 @@ import simpy
 from simpy.events import Timeout
 
 from sgpsim.backends.backend import refuse_round
+from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
 from sgpsim.backends.letters import FAREWELL, Letters, Waits
 from sgpsim.backends.monitor import lost
@@ -43,8 +44,7 @@ class SimulatedNode(Node):
         self._port = 0.0
         self.step = 0
         self._tracked = simulation.time_cuts is not None or simulation.algorithm.leaves_in_flight
-        self._flight: Any = 0.0  # what went under way, less what came in, since the last report
-        self._flight_weight = 0.0
+        self._flight: list[Passage] = []  # what went under way and what came in since the last report
         self._bytes = 0.0
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
         self._awaited: tuple[int, int, simpy.Event] | None = None
@@ -123,7 +123,7 @@ class SimulatedNode(Node):
             number = self._numbers.get(receiver.rank, 0)
             self._numbers[receiver.rank] = number + 1
             carried = weight * share
-            receiver.expect(rank, number, product, carried)
+            expected = receiver.expect(rank, number, product, carried)
             if drop is not None and drop == (rank, receiver.rank, step):
                 receiver.arrive(rank, step, (arrival, np.zeros_like(product), 0.0, number))
             else:
@@ -131,17 +131,19 @@ class SimulatedNode(Node):
             if trace is not None:
                 trace.messages.append((rank, receiver.rank, "round", step, begin, port, arrival, size))
             self._bytes += size
-            self._under_way(product, carried, 1.0)
+            self._under_way(expected, product, carried, 1)
         self._port = port
         kept = self.schedule.round(step).kept[rank]
         return Mass(product if kept == known else value * kept, weight * kept)
 
-    def expect(self, sender: int, number: int, value: Any, weight: float) -> None:
+    def expect(self, sender: int, number: int, value: Any, weight: float) -> tuple[int, Any, float]:
         """The monitor's own note of what `sender` put on its way, before the network touches it."""
         found = self._expected.get(sender)
         if found is None:
             found = self._expected[sender] = deque()
-        found.append((number, value, weight))
+        note = (number, value, weight)
+        found.append(note)
+        return note
 
     def arrive(self, sender: int, step: int, message: tuple[float, Any, float, int]) -> None:
         """A message of round `step`; wakes the node at the latest arrival if it was the last one awaited."""
@@ -224,9 +226,10 @@ class SimulatedNode(Node):
 
     def _take(self, sender: int, number: int, value: Any, step: int, weight: float) -> None:
         """The law of transit: consecutive numbers per pair, and the very object that was sent, with its weight."""
-        expected, sent, sent_weight = self._expected[sender].popleft()
+        note = self._expected[sender].popleft()
+        expected, sent, sent_weight = note
         # What was sent is no longer under way, whatever came of it: what is missing shows in the law of the round.
-        self._under_way(sent, sent_weight, -1.0)
+        self._under_way(note, sent, sent_weight, -1)
         if expected != number or sent is not value or sent_weight != weight:
             monitor = self._simulation.monitor
             if expected != number:
@@ -240,10 +243,9 @@ class SimulatedNode(Node):
                     f" {lost(sent, value, sent_weight - weight)}"
                 )
 
-    def _under_way(self, value: Any, weight: float, sign: float) -> None:
+    def _under_way(self, message: object, value: Any, weight: float, sign: int) -> None:
         if self._tracked:
-            self._flight = self._flight + np.multiply(value, sign, dtype=np.float64)
-            self._flight_weight += weight * sign
+            self._flight.append((message, value, weight, sign))
 
     # -- the rest --
     # ----------------
@@ -267,20 +269,20 @@ class SimulatedNode(Node):
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         simulation, now = self._simulation, self._environment.now
         self.held, self.now = mass, now
-        flight, flight_weight = self._flight, self._flight_weight
-        if self._tracked:
-            self._flight = self._flight_weight = 0.0
+        flight = self._flight
+        if flight:
+            self._flight = []
         size, self._bytes = self._bytes, 0.0
         if simulation.time_cuts is not None:
             cuts = simulation.time_cuts
             cuts.sent_bytes += size
-            cuts.hold(self.rank, mass, flight, flight_weight)
+            cuts.hold(self.rank, mass, flight)
             if move is not None and cuts.moved_by(move, now):
                 cuts.look(now)
                 simulation.tick()
         if simulation.step_cuts is not None:
-            if self._tracked:
-                simulation.step_cuts.under_way(step, flight, flight_weight)
+            if flight:
+                simulation.step_cuts.under_way(step, flight)
             completed = simulation.step_cuts.report(self.rank, step, mass, move, now, size)
             if completed and simulation.time_cuts is None:
                 simulation.tick()
@@ -301,12 +303,12 @@ class SimulatedNode(Node):
         self._port = begin if farewell else begin + occupancy
         arrival = self._port + latency
         if not farewell:
-            if mass.value.base is not None:  # a view could be changed through what it looks at
-                mass = Mass(mass.value.copy(), mass.weight)
+            # A message of its own each time; and a view could be changed through what it looks at.
+            mass = Mass(mass.value if mass.value.base is None else mass.value.copy(), mass.weight)
             mass.value.flags.writeable = False
             self._bytes += simulation.message_size
             self._letters_sent[to] += 1
-            self._under_way(mass.value, mass.weight, 1.0)
+            self._under_way(mass, mass.value, mass.weight, 1)
             if simulation.trace is not None:
                 simulation.trace.messages.append(
                     (self.rank, to, channel, self.step, begin, self._port, arrival, simulation.message_size)
@@ -328,7 +330,7 @@ class SimulatedNode(Node):
 
     async def receive(self, sender: int, channel: str = "push") -> Letter:
         _, mass = await self._next_letter(channel, (sender,))
-        self._under_way(mass.value, mass.weight, -1.0)
+        self._under_way(mass, mass.value, mass.weight, -1)
         return Letter(sender, mass)
 
     async def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
@@ -338,7 +340,7 @@ class SimulatedNode(Node):
             if mass is FAREWELL:
                 waiting.discard(sender)
                 continue
-            self._under_way(mass.value, mass.weight, -1.0)
+            self._under_way(mass, mass.value, mass.weight, -1)
             yield Letter(sender, mass)
 
     def farewell(self, to: int, channel: str) -> None:
