@@ -12,22 +12,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from sgpsim.backends.backend import Backend
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import require_folder_name
 from sgpsim.experiment import Experiment
+from sgpsim.input_files import content_of
 from sgpsim.metrics import SCHEMA, Row
 from sgpsim.run import Final, provenance
-from sgpsim.run_folders import write_results, write_task
-from sgpsim.whole_folders import left_behind, locked_folder, put
+from sgpsim.run_folders import read_run, write_results, write_task
+from sgpsim.whole_folders import beside, left_behind, locked_folder, put
 
 PREFIX = ".sgpsim-running-"
 EVERY = 1.0
@@ -90,38 +91,64 @@ class Journal:
 
 def recover(parent: Path, places: Callable[[str, str], Iterable[Path]]) -> list[str]:
     """Make interrupted runs of the journals in `parent` that killed programs left; a sentence for each. places: where
-    the run of a name and key may lie, the first that is free is taken."""
+    the run of a name and key may lie, the first that is free is taken. A journal is only read, and removed once its run
+    lies there whole: whoever wrote it, it changes nothing outside, and what ends this program loses nothing."""
     sentences: list[str] = []
     for folder in left_behind(parent, PREFIX):
         try:
-            begun = json.loads((folder / "begun.json").read_text(encoding="utf-8"))
-            rows = _rows(folder / "rows")
-            shape = tuple(int(extent) for extent in begun.pop("shape"))
-            name, key = str(begun["name"]), str(begun["key"])
-        except (OSError, ValueError, KeyError, TypeError, SpecificationError):
-            shutil.rmtree(folder, ignore_errors=True)  # killed before its first second was over
+            place = _made(folder, parent, places)
+        except OSError as error:
+            reason = error.strerror or error
+            sentences.append(f"an earlier run was killed; what was measured stays in {folder}, since it cannot be saved ({reason})")
             continue
-        sentence = (
-            f"the program was killed; its metrics up to {EVERY:g} s before that are here, where the nodes stood is not"
-        )
-        for file in ("rows", "begun.json"):
-            (folder / file).unlink()
-        nothing = np.full(shape, np.nan)
-        write_results(
-            folder,
-            pl.DataFrame(rows, schema=SCHEMA, orient="row").unique(maintain_order=True),  # seeds that went on alone
-            Final(nothing, nothing[:, :, 0].copy(), nothing[:, :, 0].copy()),
-            {**begun, "outcome": "interrupted", "remarks": [sentence], "statistics": {}},
-        )
-        for place in places(name, key):
-            with suppress(OSError):
-                put(folder, place)
-                sentences.append(f"an earlier run was killed; what was measured lies in {place}")
-                break
+        except (ValueError, LookupError, TypeError, RecursionError, MemoryError, pl.exceptions.PolarsError):
+            place = None  # killed before its first second was over, or damaged
+        shutil.rmtree(folder, ignore_errors=True)
+        sentences += [f"an earlier run was killed; what was measured lies in {place}"] if place else []
     return sentences
 
 
-def _rows(file: Path) -> list[Row]:
+def _made(journal: Path, parent: Path, places: Callable[[str, str], Iterable[Path]]) -> Path:
+    """The run folder in `parent` that now holds what `journal` does."""
+    begun = json.loads(_content(journal / "begun.json"))
+    name, key = str(begun["name"]), str(begun["key"])
+    require_folder_name("the name of the run", name)
+    if not re.fullmatch("[0-9a-f]{64}", key):
+        raise ValueError(f"{key!r} is no key")
+    sentence = (
+        f"the program was killed; its metrics up to {EVERY:g} s before that are here, where the nodes stood is not"
+    )
+    nothing = np.full(tuple(int(extent) for extent in begun.pop("shape")), np.nan)
+    table = pl.DataFrame(_rows(_content(journal / "rows")), schema=SCHEMA, orient="row")
+    with beside(parent / name) as folder:
+        (folder / "experiment.json").write_bytes(_content(journal / "experiment.json"))
+        for file in sorted((journal / "inputs").glob("*")):
+            (folder / "inputs").mkdir(exist_ok=True)
+            (folder / "inputs" / file.name).write_bytes(_content(file))
+        write_results(
+            folder,
+            table.unique(maintain_order=True),  # seeds that went on alone
+            Final(nothing, nothing[:, :, 0].copy(), nothing[:, :, 0].copy()),
+            {**begun, "outcome": "interrupted", "remarks": [sentence], "statistics": {}},
+        )
+        read_run(folder)
+        for place in places(name, key):
+            try:
+                put(folder, place)
+            except OSError:
+                if not os.path.lexists(place):
+                    raise
+            else:
+                return place
+    raise AssertionError("there is always another number")
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a regular file: whatever else lies there may never end."""
+    return content_of("a journal", file)
+
+
+def _rows(content: bytes) -> list[Row]:
     """The rows of all whole lines; the program may have been killed while it wrote the last one."""
-    *lines, _ = file.read_text(encoding="utf-8").split("\n")
+    *lines, _ = content.decode().split("\n")
     return [tuple(row) for line in lines for row in json.loads(line)]

@@ -21,6 +21,8 @@ except ImportError:  # not on Windows
     fcntl = None
 
 PREFIX = ".sgpsim-writing-"
+A_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""How a folder is opened: not what a link points to, and not a pipe, which would wait."""
 OLD = 86400.0
 """Seconds after which a hidden folder that cannot be locked counts as left behind."""
 
@@ -56,7 +58,7 @@ def left_behind(parent: Path, prefix: str) -> Generator[Path]:
     """The folders in `parent` whose names begin so and that no living program holds, each under a lock meanwhile."""
     for folder in parent.glob(f"{prefix}*"):
         try:
-            lock = os.open(folder, os.O_RDONLY)
+            lock = os.open(folder, A_FOLDER)
         except OSError:
             continue
         try:

@@ -109,6 +109,75 @@ def test_a_short_run_writes_no_journal(tmp_path: Path, monkeypatch: pytest.Monke
     Store(tmp_path).run("job", EXPERIMENT, BACKENDS[0])
 
 
+def with_begun(left: Path, **changed: object) -> None:
+    begun = json.loads((left / "begun.json").read_text())
+    (left / "begun.json").write_text(json.dumps({**begun, **changed}))
+
+
+FORGED: list[dict[str, object]] = [
+    {"name": "../../outside"},
+    {"name": "no_such_folder/job"},
+    {"name": ".hidden"},
+    {"name": "a\0b"},
+    {"name": "n" * 300},
+    {"key": "/../../outside"},
+    {"shape": [-1, 2, 2]},
+    {"shape": [3, 2]},
+    {"shape": [5, 2, 2]},
+    {"shape": [10**30] * 3},
+    {"extra": float("nan")},
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=str)
+def test_a_forged_journal_writes_nothing_outside_and_ends_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forged: dict[str, object]
+) -> None:
+    place = tmp_path / "deep" / "runs"
+    dying(place, BACKENDS[1], 3, monkeypatch)
+    with_begun(next(place.glob(f"{PREFIX}*")), **forged)
+    assert Store(place).recover() == [] and list(place.iterdir()) == []
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "deep", place]
+
+
+@pytest.mark.parametrize("rows", ["[[0, 0]]\n", '"abc"\n', "5\n", "[" * 100_000 + "\n", '[[1e999, "step", 0, 0, 0, "\\ud800", 1]]\n'])
+def test_rows_that_are_none_end_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str) -> None:
+    dying(tmp_path, BACKENDS[1], 3, monkeypatch)
+    (next(tmp_path.glob(f"{PREFIX}*")) / "rows").write_text(rows)
+    assert Store(tmp_path).recover() == [] and list(tmp_path.iterdir()) == []
+
+
+def test_links_and_pipes_in_a_journal_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "runs"
+    victim.write_text("precious")
+    dying(place, BACKENDS[1], 3, monkeypatch)
+    left = next(place.glob(f"{PREFIX}*"))
+    (left / "metrics.parquet").symlink_to(victim)
+    os.mkfifo(left / "pipe")
+    outside = tmp_path / "outside"
+    left.rename(outside)
+    left.symlink_to(outside)
+    os.mkfifo(place / f"{PREFIX}pipe")
+    before = sorted(outside.iterdir())
+    assert Store(place).recover() == [] and sorted(outside.iterdir()) == before
+    left.unlink()
+    outside.rename(left)
+    assert "what was measured lies in" in Store(place).recover()[0] and victim.read_text() == "precious"
+
+
+def test_what_ends_the_keeping_of_a_journal_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    dying(tmp_path, BACKENDS[1], 5, monkeypatch)
+    for name in ("write_results", "put"):
+        monkeypatch.setattr(journal, name, full)
+        (sentence,) = Store(tmp_path).recover()
+        assert "stays in" in sentence and "No space left on device" in sentence
+        monkeypatch.undo()
+    assert load(Store(tmp_path).recover()[0].split("lies in ")[1]).metrics.height > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["simulated", "vectorized"])
 def test_sigkill_loses_at_most_a_second(tmp_path: Path, backend: str) -> None:
