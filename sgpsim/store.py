@@ -46,8 +46,16 @@ class Store:
         return recover(self.folder, lambda name, key: _places(self.folder, _stem(name, key, "interrupted"), "interrupted"))
 
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
-        """The folder of this experiment on this backend, under whatever name, if it is there."""
-        return next(iter(sorted(self.folder.glob(f"*-{key(experiment, backend)[:12]}"))), None)
+        """The folder of this experiment on this backend, under whatever name, if it is there. Raises SpecificationError
+        where a folder is called so and holds another run."""
+        wanted = key(experiment, backend)
+        place = next(iter(sorted(self.folder.glob(f"*-{wanted[:12]}"))), None)
+        if place is not None and load(place).provenance.get("key") != wanted:
+            raise SpecificationError(
+                f"{str(place)!r} is called as the run that is wanted, and holds another. Give it its own name again, or"
+                " delete it."
+            )
+        return place
 
     def run(
         self, name: str, experiment: Experiment, backend: Backend, progress: Progress | None = None

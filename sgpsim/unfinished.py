@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from sgpsim.backends.record import record_paths
 from sgpsim.backends.replay import as_run
 from sgpsim.backends.torch_distributed import TorchDistributed
@@ -27,10 +29,12 @@ from sgpsim.definitions import bring, sources
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.functions import Consent
+from sgpsim.input_files import content_of, reason_of
 from sgpsim.keys import with_files
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run import Outcome, Run
 from sgpsim.store import Store
+from sgpsim.whole_folders import A_FOLDER
 
 try:
     import fcntl
@@ -41,6 +45,9 @@ PREFIX = ".sgpsim-unfinished-"
 FORMAT = 1
 PATIENCE = 5.0
 """Seconds that whoever makes a run of the records waits for the other processes to end."""
+
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError, pl.exceptions.PolarsError)
+"""What reading records raises that no process of ours wrote."""
 
 Case = tuple[Experiment, TorchDistributed]
 
@@ -76,11 +83,11 @@ def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: flo
 def read_job(folder: Path) -> dict[str, Any]:
     """The job of a folder. Raises SpecificationError where there is none that can be read."""
     try:
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        job = json.loads(content_of("the job", folder / "job.json"))
         if job["format"] != FORMAT:
             raise ValueError(f"its format is {job['format']!r}, not {FORMAT}")
         return job
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SpecificationError(
             f"{str(folder / 'job.json')!r} cannot be read ({error}). Delete the folder {str(folder)!r}."
         ) from None
@@ -159,7 +166,10 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
     the modules that the records name."""
     sentences = Store(Path(out)).recover()
     for folder in sorted(Path(out).glob(f"{PREFIX}*")):
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, A_FOLDER)
+        except OSError:
+            continue
         try:
             if not _alone(lock, 0.0):
                 continue
@@ -176,6 +186,9 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
                 f"an earlier launch was killed, and its records in {folder} are no run yet ({error}) To make one of them"
                 f" with the code that they name, call sgpsim.unfinished.recover({str(out)!r}, trust=True)"
             )
+        except DAMAGE as error:
+            reason = f"{type(error).__name__}: {reason_of(error)}"
+            sentences.append(f"an earlier launch was killed, and its records in {folder} are damaged ({reason}). Delete that folder")
         finally:
             os.close(lock)
     return sentences
@@ -192,9 +205,9 @@ def as_stored(
 
 def _why(folder: Path) -> tuple[str, Outcome]:
     """Why the processes ended, and the outcome, where one of them could still say."""
-    with suppress(OSError, ValueError):
-        sentence, outcome = json.loads((folder / "why").read_text(encoding="utf-8"))
-        return str(sentence), "failed" if outcome == "failed" else "interrupted"
+    with suppress(ValueError, TypeError, RecursionError):
+        sentence, outcome = json.loads(content_of("the reason", folder / "why"))
+        return " ".join(str(sentence).split()), "failed" if outcome == "failed" else "interrupted"
     return "an earlier launch was killed with all its processes", "interrupted"
 
 

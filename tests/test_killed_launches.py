@@ -6,6 +6,7 @@ instant is in a run folder afterwards, and a sentence says where. `SGPSIM_KILLS=
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from sgpsim.backends.record import read_rows, record_paths, row_type
 from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.store import load
+from sgpsim.store import Store, load
 from sgpsim.toml_files import read
 from sgpsim.unfinished import PREFIX, begin, recover, settle, write_job
 
@@ -174,3 +176,65 @@ def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: P
     assert recover(tmp_path) == [] and not empty.exists()
     with pytest.raises(SpecificationError, match="Delete the folder"):
         settle(begin(tmp_path, "none"), "killed")
+
+
+def left(out: Path, **changed: object) -> tuple[Path, Experiment]:
+    """The records of a launch that was killed after two steps of its first seed."""
+    file = out.parent / "endless.toml"
+    file.write_text(TOML)
+    experiment = replace(read(file).experiment, seeds=(0, 1))
+    out.mkdir(exist_ok=True)
+    folder = begin(out, "dead")
+    write_job(folder, [(experiment, TorchDistributed())], "dead")
+    job = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**job, **changed}))
+    rows = np.zeros(2, row_type(experiment, False))
+    rows["step"], rows["weight"], rows["round"] = [0, 50], 1.0, [-1, 49]
+    for rank in range(NODES):
+        record_paths(folder, 0, 0, rank)[0].write_bytes(rows.tobytes())
+        record_paths(folder, 0, 0, rank)[1].touch()
+    return folder, experiment
+
+
+def test_a_seed_that_diverged_makes_no_whole_run_of_a_launch_that_was_killed(tmp_path: Path) -> None:
+    folder, experiment = left(tmp_path / "runs")
+    for rank in range(NODES):
+        file = record_paths(folder, 0, 0, rank)[0]
+        rows = np.fromfile(file, row_type(experiment, False))
+        rows["value"][1] = np.inf
+        file.write_bytes(rows.tobytes())
+    (sentence,) = recover(tmp_path / "runs")
+    run = load(sentence.split("lies in ")[1])
+    assert run.outcome == "interrupted" and "diverged" in " ".join(run.remarks)
+    assert Store(tmp_path / "runs").find(experiment, TorchDistributed()) is None
+
+
+LINES = [
+    "5\n", "[]\n", '["note"]\n', "{}\n", "no JSON\n", "[" * 100_000 + "\n", '["span"]\n', '["waited", "x"]\n', '["note", 1, 2, "x", "y"]\n',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", LINES, ids=range(len(LINES)))
+def test_damaged_records_are_said_and_end_no_launch(tmp_path: Path, lines: str) -> None:
+    folder, _ = left(tmp_path / "runs")
+    record_paths(folder, 0, 0, 0)[1].write_text(lines)
+    (sentence,) = recover(tmp_path / "runs")
+    assert "are damaged" in sentence and str(folder) in sentence and "\n" not in sentence and folder.exists()
+
+
+@pytest.mark.parametrize("changed", [{"cases": []}, {"cases": "x"}, {"cases": [None]}, {"cases": [{}]}, {"name": "../x"}], ids=str)
+def test_a_damaged_job_is_said_and_ends_no_launch(tmp_path: Path, changed: dict[str, object]) -> None:
+    folder, _ = left(tmp_path / "runs", **changed)
+    (folder / "why").write_text("5")
+    (sentence,) = recover(tmp_path / "runs")
+    assert str(folder) in sentence and sorted(tmp_path.iterdir()) == [tmp_path / "endless.toml", tmp_path / "runs"]
+
+
+def test_links_and_pipes_are_no_records(tmp_path: Path) -> None:
+    folder, _ = left(tmp_path / "runs")
+    (folder / "job.json").unlink()
+    os.mkfifo(folder / "job.json")
+    os.mkfifo(tmp_path / "runs" / f"{PREFIX}pipe")
+    (tmp_path / "runs" / f"{PREFIX}link").symlink_to(tmp_path)
+    (sentence,) = recover(tmp_path / "runs")
+    assert "no regular file" in sentence and tmp_path.is_dir()

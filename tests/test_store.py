@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,18 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, monkeypatch: pytest
     assert old and place == folder
     assert_same(run, again)
     assert [path.name for path in shelf.folder.iterdir()] == [folder.name]  # nothing half-written is left
+
+
+def test_a_folder_called_as_another_run_is_not_taken_for_it(tmp_path: Path) -> None:
+    store, short, long = Store(tmp_path), experiment(2), experiment(3)
+    _, place, _ = store.run("short", short, simulated())
+    _, other, _ = store.run("long", long, simulated())
+    shutil.rmtree(place)
+    other.rename(place)
+    with pytest.raises(SpecificationError, match="holds another"):
+        store.run("short", short, simulated())
+    place.rename(other.with_name(other.name.replace("long", "mine")))  # a name of the user's own
+    assert store.run("long", long, simulated())[2]
 
 
 def test_what_changes_numbers_changes_the_key_and_what_does_not_does_not() -> None:

@@ -185,7 +185,7 @@ def as_run(
         return None
     outcome: Outcome = "finished" if failure is None else ended_as
     for replay in replays:
-        if replay.outcome != "finished" and outcome != "leaked":
+        if replay.outcome == "leaked" or outcome == "finished":  # a seed that diverged makes no whole run of one cut short
             outcome = replay.outcome
     last = [replay.last for replay in replays]
     last += last[-1:] * (len(experiment.seeds) - len(last))  # a failure may have ended the run before the last seed
