@@ -7,6 +7,7 @@ by content, not by name or place.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 
 from sgpsim.backends.backend import Backend
 from sgpsim.catalogue import ROOMS
+from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.plain_data import to_plain
 
@@ -29,6 +31,25 @@ def key(experiment: Experiment, backend: Backend) -> str:
     told = {"experiment": to_plain(experiment), "backend": to_plain(backend)}
     text = json.dumps(with_files(told, digest), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(f"{text}{json.dumps(versions(), sort_keys=True)}".encode()).hexdigest()
+
+
+def require_unchanged(value: Any) -> None:
+    """Raise SpecificationError where a file that `value` was built from is not what it was then: the numbers would be
+    those of the old file, and the key that of the new one."""
+    if isinstance(value, tuple):
+        for inside in value:
+            require_unchanged(inside)
+    if not dataclasses.is_dataclass(value):
+        return
+    path, content = getattr(value, "path", None), vars(value)
+    read = next((content[name] for name in ("sha256", "digest", "_sha256") if content.get(name)), None)
+    if isinstance(path, str) and read and not (Path(path).is_file() and digest(Path(path)) == read):
+        raise SpecificationError(
+            f"{type(value).__name__}(path) is {shown(path, LONGEST_PATH)}, which is not the file any more that it was when"
+            " the experiment was built. Bring back the old file, or build the experiment anew."
+        )
+    for field in dataclasses.fields(value):
+        require_unchanged(getattr(value, field.name, None))
 
 
 def versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ from sgpsim.errors import MassLeak, NotSaved, SpecificationError, require_folder
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
-from sgpsim.keys import key
+from sgpsim.keys import key, require_unchanged
 from sgpsim.run import Outcome, Run
 from sgpsim.run_folders import read_run, write_run
 from sgpsim.whole_folders import beside, clear, put
@@ -68,6 +68,7 @@ class Store:
         """
         require_folder_name("the name of the run", name)
         backend.check(experiment)
+        require_unchanged((experiment, backend))
         self.require_writable()
         self.recover()
         there = self.find(experiment, backend)
@@ -78,21 +79,22 @@ class Store:
         run: Run | None = None
         try:
             run = backend.run(experiment, progress, journal)
-            return run, self.save(name, run, backend), False
+            return run, self.save(name, run, backend, about["key"]), False
         except (MassLeak, KeyboardInterrupt) as ending:  # an interruption may also come while the whole run is saved
             run = getattr(ending, "run", run)
             if run is not None:
-                ending.run, ending.folder = run, self.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
+                ending.run, ending.folder = run, self.save(name, run, backend, about["key"])  # pyright: ignore[reportAttributeAccessIssue]
             raise
         finally:
             journal.close()
 
-    def save(self, name: str, run: Run, backend: Backend) -> Path:
-        """Write `run`; its folder. If the same run was written meanwhile, that one stays. Raises NotSaved where there
-        is no room; its `folder` is where the run lies instead."""
+    def save(self, name: str, run: Run, backend: Backend, known: str = "") -> Path:
+        """Write `run`; its folder. If the same run was written meanwhile, that one stays. known: its key, where it was
+        worked out before the run, during which files may change. Raises NotSaved where there is no room; its `folder` is
+        where the run lies instead."""
         require_folder_name("the name of the run", name)
         self.require_writable()
-        about = {"name": name, "key": key(run.experiment, backend)}
+        about = {"name": name, "key": known or key(run.experiment, backend)}
         stem = _stem(name, about["key"], run.outcome)
         try:
             return _saved(self.folder, stem, run, backend, about)

@@ -7,6 +7,7 @@ never mid-run.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from functools import partial
@@ -43,6 +44,7 @@ class Table(Dataset):
                 f"Table(path) is {shown(self.path, LONGEST_PATH)}; it must end in .csv or .npz. Save the samples as one of these."
             )
         content = content_of("Table(path)", self.path)
+        object.__setattr__(self, "_sha256", hashlib.sha256(content).hexdigest())  # a memo: see keys.require_unchanged
         read = self._read_npz if suffix == ".npz" else self._read_csv
         cure = "Save it with numpy.savez." if suffix == ".npz" else "Save it as CSV text in UTF-8."
         features, labels, groups = understood("Table(path)", self.path, suffix, cure, partial(read, content))
