@@ -38,9 +38,11 @@ def known_commands() -> dict[str, Callable[..., int]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that `arguments` (the command line's by default) name, and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the program
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the program runs)
+        elif isinstance(getattr(sys, name), io.TextIOWrapper):
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
     with interruptible(), warnings.catch_warnings():
         warnings.showwarning = _warn
         code = _written(_code_of, arguments)

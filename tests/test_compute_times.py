@@ -214,6 +214,11 @@ def test_columns_of_nodes_and_of_a_given_name(tmp_path: Path) -> None:
         Cluster(3, named)
 
 
+def test_a_column_that_is_no_node_is_left_out_where_the_seconds_are_named(tmp_path: Path) -> None:
+    compute = MeasuredTimes(written(tmp_path, "worker,seconds\n0,0.5\n1,0.25\n"), column="seconds")
+    assert list(compute.samples) == [EVERYBODY]
+
+
 def test_the_digest_holds_the_value_to_its_file(tmp_path: Path) -> None:
     path = written(tmp_path, "0.1\n")
     old = MeasuredTimes(path)
@@ -242,6 +247,10 @@ def test_the_digest_holds_the_value_to_its_file(tmp_path: Path) -> None:
         ("0.1\n", "second", "'second' cannot be found"),
         ("node,seconds\n0,0.1\n", "secnds", "did you mean 'seconds'?"),
         ("node,forward\n0,0.1\n", "", "no column 'seconds'"),
+        ("worker,seconds\n0,0.1\n", "", "has a column 'worker' beside 'seconds'"),
+        ("Node,step,seconds\n0,0,0.1\n", "seconds", "has a column 'Node' beside 'seconds'"),
+        ("node,node,seconds\n0,1,0.1\n", "", "2 columns 'node'"),
+        ("node,seconds\n" + "9" * 5000 + ",0.1\n", "", "node number"),
     ],
 )
 def test_broken_files_are_refused_with_their_line(tmp_path: Path, text: str, column: str, said: str) -> None:

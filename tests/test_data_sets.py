@@ -154,6 +154,9 @@ def test_table_from_npz(tmp_path: Path) -> None:
         ("a,label\n1,0\n2\n", "line 3: 1 cells; the header has 2"),
         ("a,lable\n1,0\n", "did you mean 'lable'"),
         ("label\n0\n", "no column besides"),
+        ("label,a,label\n0,1,0\n1,2,1\n", "2 such columns"),
+        (",a,label\n0,1,0\n1,2,1\n", "column 1 has no name"),
+        ("a,label\n1,\n2,1\n", "line 2: the label is empty"),
         ("a,label\n", "no samples"),
         ("", "line 1"),
     ],
@@ -177,6 +180,9 @@ def arrays(**given_arrays: np.ndarray) -> Callable[[Path], None]:
         (arrays(features=np.array([[1.0], [np.inf]]), labels=np.zeros(2)), "row 1"),
         (arrays(features=np.array([["x"]]), labels=np.zeros(1)), "real numbers"),
         (arrays(features=np.array([[None]]), labels=np.zeros(1)), "cannot be read"),
+        (arrays(features=np.eye(2).astype("m8[s]"), labels=np.zeros(2)), "real numbers"),
+        (arrays(features=np.eye(2), labels=np.zeros(2, complex)), "labels are complex128"),
+        (arrays(features=np.eye(2), labels=np.zeros(2, [("a", int)])), "labels are .*numbers or words"),
     ],
 )
 def test_broken_npz(tmp_path: Path, write: Callable, words: str) -> None:

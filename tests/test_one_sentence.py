@@ -4,6 +4,7 @@ traceback, a crash or a hang."""
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import scipy.sparse
 from test_command_line import SMALL, refused, saved, sgpsim
 
+from sgpsim.__main__ import main
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.matrix_file import MatrixFile
 
@@ -175,3 +177,28 @@ def test_a_full_device_for_every_command(file: Path, tmp_path: Path) -> None:
     for command in ("trace", "report"):
         said = sgpsim(command, folder, "--out", "/dev/full")
         assert "No space left on device" in refused(said, said.code) and said.code in (2, 6)
+
+
+@pytest.mark.parametrize("streams", [["stdout"], ["stderr"], ["stdout", "stderr"]])
+@pytest.mark.parametrize(("arguments", "code"), [(["list", "Schedule"], 0), (["run", "no.toml"], 2)])
+def test_closed_streams_change_no_exit_code(
+    monkeypatch: pytest.MonkeyPatch, streams: list[str], arguments: list[str], code: int
+) -> None:
+    for stream in streams:
+        monkeypatch.setattr(sys, stream, None)  # as Python sets them where they are closed
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    for stream in streams:
+        getattr(sys, stream).close()
+    assert end.value.code == code
+
+
+def test_runs_of_one_name_are_drawn_where_out_says(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = file.parent
+    run = saved(sgpsim("run", file, "backend.trace=false", "--out", place / "runs"))
+    for other in ("one", "two"):
+        shutil.copytree(run, place / other / "run")
+    monkeypatch.setattr("sgpsim.plots.save", lambda figure, place: [place])
+    said = sgpsim("show", place / "one" / "run", place / "two" / "run", "--out", place / "figures")
+    assert sorted(path.name for path in (place / "figures").iterdir()) == ["1-run", "2-run"], said
+    assert str(place / "figures" / "2-run") in said.out and f"drawn: {place / 'two'}" not in said.out

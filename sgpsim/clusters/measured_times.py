@@ -31,7 +31,8 @@ class MeasuredTimes(ComputeTime):
     """Durations drawn from, or replayed out of, a CSV file of measured seconds.
 
     path: the file. It holds one column of seconds, or two columns node,seconds; a header line is optional. With more
-    columns a header is needed: nodes are read from the column `node`, if there is one, and seconds from `column`.
+    columns a header is needed: nodes are read from the column `node`, if there is one, and seconds from `column`. A
+    column that may be meant for nodes and is called otherwise is refused.
     column: name of the column of seconds in the header; empty: `seconds`, or the only column there is.
     replay: False draws with replacement (bootstrap), independently for every node; True replays the lines in order and
     begins again at the end. Without a column of nodes all nodes draw from the same lines, and replay the same sequence.
@@ -103,7 +104,7 @@ def _read(path: str, content: bytes, column: str) -> dict[int, NDArray[np.float6
             _broken(path, number, cells, f"has {len(cells)} cells where {width} are expected")
         if not _is_number(cells[seconds_at]) or not 0 < float(cells[seconds_at]) < math.inf:
             _broken(path, number, cells, "must give finite seconds above 0")
-        if node_at is not None and not cells[node_at].isdecimal():
+        if node_at is not None and not (cells[node_at].isdecimal() and len(cells[node_at]) < 10):
             _broken(path, number, cells, "must give a node number 0, 1, ...")
         node = EVERYBODY if node_at is None else int(cells[node_at])
         found.setdefault(node, []).append(float(cells[seconds_at]))
@@ -125,7 +126,21 @@ def _columns(path: str, header: list[str], width: int, column: str) -> tuple[int
         raise SpecificationError(
             f"MeasuredTimes(column): {path} has no column {wanted!r}; {nearest(wanted, header)}"
         )
-    return header.index(wanted), header.index("node") if "node" in header and wanted != "node" else None
+    others = [name for name in header if name != wanted]
+    for name in (*others, wanted):
+        if header.count(name) > 1:
+            raise SpecificationError(
+                f"MeasuredTimes: {path} has {header.count(name)} columns {name!r}; which counts is unknown. Rename them."
+            )
+    if "node" in others:
+        return header.index(wanted), header.index("node")
+    meant = others if len(others) == 1 and not column else [name for name in others if name.lower() == "node"]
+    if meant:
+        raise SpecificationError(
+            f"MeasuredTimes: {path} has a column {meant[0]!r} beside {wanted!r}; a column of nodes is called node. Rename"
+            " it, or name the column of seconds if nodes do not matter."
+        )
+    return header.index(wanted), None
 
 
 def _is_number(cell: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ def main(
 
     Args:
         runs: run folders
-        out: where PNG and PDF go, in a folder per run; default: the folder `figures` inside the run's
+        out: where PNG and PDF go, in a folder per run, numbered where names are equal; default: `figures` inside the run's folder
         start: seconds at which the timeline begins
         end: seconds at which it ends; default: after about 20 gradients per node
     """
@@ -30,8 +31,9 @@ def main(
     from sgpsim.store import load_all, require_folder
     from sgpsim.timeline import gantt
 
-    for folder, (name, run) in zip(runs, load_all(runs).items(), strict=True):
-        place = require_folder(out / name if out is not None else folder / "figures")
+    for number, (folder, (name, run)) in enumerate(zip(runs, load_all(runs).items(), strict=True), start=1):
+        inside = name if Path(name).name == name else f"{number}-{Path(os.path.realpath(folder)).name}"  # of several so called
+        place = require_folder(out / inside if out is not None else folder / "figures")
         tell(run)
         files = save(three_axes({name: run}), place / "curves")
         if run.trace is not None and not run.trace.spans.is_empty():

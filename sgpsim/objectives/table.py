@@ -80,6 +80,11 @@ class Table(Dataset):
         label = self._column(header, self.label, "label")
         group = None if self.group is None else self._column(header, self.group, "group")
         columns = [column for column in range(len(header)) if column not in (label, group)]
+        if (nameless := next((column for column in columns if not header[column]), None)) is not None:
+            raise SpecificationError(
+                f"{self.path!r}: column {nameless + 1} has no name in line 1; pandas writes its index so, which is no"
+                " feature. Save with index=False, or name the column."
+            )
         if not columns:
             raise SpecificationError(
                 f"{self.path!r} has no column besides {', '.join(header)}; samples need features. Add columns of"
@@ -98,6 +103,11 @@ class Table(Dataset):
                 )
             features.append([self._number(cells[column], header[column], lines.line_num) for column in columns])
             labels.append(cells[label].strip())
+            if not labels[-1]:
+                raise SpecificationError(
+                    f"{self.path!r}, line {lines.line_num}: the label is empty; each sample must have one. Complete the"
+                    " line or remove it."
+                )
             groups.append("" if group is None else cells[group].strip())
         if not features:
             raise SpecificationError(
@@ -110,6 +120,11 @@ class Table(Dataset):
             raise SpecificationError(
                 f"Table({field}) is {name!r}, and {self.path!r} has no such column in line 1; {nearest(name, header)}"
                 f" Give {field}=..., or rename it."
+            )
+        if header.count(name) > 1:
+            raise SpecificationError(
+                f"Table({field}) is {name!r}, and {self.path!r} has {header.count(name)} such columns in line 1; one would be"
+                " taken for a feature. Rename or remove the others."
             )
         return header.index(name)
 
@@ -141,10 +156,15 @@ class Table(Dataset):
                 " be (samples, features),"
                 " (samples,) and (samples,). Reshape the arrays."
             )
-        if not np.issubdtype(features.dtype, np.number) or np.iscomplexobj(features):
+        if features.dtype.kind not in "iuf":
             raise SpecificationError(
                 f"{self.path!r}: features are {features.dtype}; they must be real numbers. Save them as float64."
             )
+        for name, array in (("labels", labels), ("groups", groups)):
+            if array.dtype.kind not in "biufUS":
+                raise SpecificationError(
+                    f"{self.path!r}: {name} are {array.dtype}; they must be numbers or words. Save them so."
+                )
         features = features.astype(np.float64)
         broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
         if len(broken):

@@ -101,7 +101,7 @@ def _node_link(content: bytes, directed: bool) -> list[nx.Graph]:
 
 def _edge_list(content: bytes, directed: bool) -> nx.Graph:
     found: nx.Graph = nx.DiGraph() if directed else nx.Graph()
-    for number, line in enumerate(content.decode().splitlines(), start=1):
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), start=1):
         words = line.split("#")[0].replace(",", " ").split()
         if not words:
             continue
