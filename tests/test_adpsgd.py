@@ -205,3 +205,18 @@ def test_no_instant_is_measured_twice(budget: Budget) -> None:
         looks = run.curve("loss")
         assert len(looks) == len(looks.unique(["step", "time"]))
         assert looks["time"][-1] == run.final.clocks.max()
+
+
+@pytest.mark.parametrize("measure_every", [1, 3])
+def test_measurements_come_every_so_many_gradients_and_count_the_bytes_sent_by_then(measure_every: int) -> None:
+    """Nothing occupies a port here, so a message begins when it is sent."""
+    cluster = Cluster(4, ExponentialTime(1.0), Hockney(0.1))
+    run = Simulated(cluster).run(
+        experiment(UndirectedRing(4), Gradients(43), start=apart(4), measure_every=measure_every, message_bytes=10.0)
+    )
+    assert run.trace is not None
+    sent, looks = run.trace.messages["begin"].to_numpy(), run.curve("bytes_sent")
+    assert looks["step"].to_list() == [*range(0, 11, measure_every), 10]
+    for time, value in zip(looks["time"][:-1], looks["value"][:-1], strict=True):
+        assert value == 10.0 * (sent < time).sum()
+    assert looks["value"][-1] == 10.0 * len(sent) > 0

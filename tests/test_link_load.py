@@ -242,6 +242,30 @@ def test_a_link_is_full_duplex_and_may_be_exactly_full() -> None:
     assert [(load.begin, load.end, load.factor) for load in found] == [(1, 0, pytest.approx(5.0))]
 
 
+@pytest.mark.parametrize(
+    ("form", "entries"), [(Ring(), 2 * 4 / 5), (RecursiveDoubling(), 3.0), (PipelinedTree(4), 2.0 + 1.0)], ids=repr
+)
+def test_a_collective_loads_the_links_by_hand(form: Collective, entries: float) -> None:
+    """Five nodes on a switch, 10 collectives of 8 bytes; entries: messages, or parts of one, that the busiest node sends
+    (a parent in the tree sends to two children and to its own parent)."""
+    cables = nx.Graph([(node, "switch", {"bandwidth": 2.0}) for node in range(5)])
+    loads = overloads(Cluster(5, network=Hockney(), graph=cables, collective=form), 8.0, [Traffic(0, {}, 10, 1.0)])
+    assert loads[0].bytes == pytest.approx(10 * 8 * entries)
+    assert loads[0].factor == pytest.approx(10 * 8 * entries / 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e9])
+def test_ways_of_equal_decimal_latency_are_equal(scale: float) -> None:
+    """0.1 + 0.2 s is as long as 0.3 s, though not in float64: the widest of them is taken, the same there and back."""
+    first, second, direct = (float(f"{scale * tenths / 10:.6g}") for tenths in (1, 2, 3))
+    links = [(0, 2, first, 50.0), (2, 1, second, 50.0), (0, 1, direct, 5.0)]
+    routes = Routes(nx.Graph([(one, other, {"latency": latency, "bandwidth": width}) for one, other, latency, width in links]), 0.0, 1.0)
+    assert routes.route(0, 1) == routes.route(1, 0) == (direct, 50.0)
+    assert set(routes.loads({(0, 1): 8.0})) == {(0, 2), (2, 1)}
+    longer = nx.Graph([(0, 2, {"latency": first}), (2, 1, {"latency": second + 1e-10 * scale}), (0, 1, {"latency": direct})])
+    assert set(Routes(longer, 0.0, 1.0).loads({(0, 1): 8.0})) == {(0, 1)}, "a little longer is longer"
+
+
 def test_links_without_limit_are_never_full_even_where_no_time_passes() -> None:
     graph = nx.Graph([(0, 1), (1, 2)])
     cluster = Cluster(3, network=Hockney(), graph=graph)
