@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from sgpsim.backends.backend import MonitorPolicy, Progress
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, NotSaved
 from sgpsim.experiment import Experiment
 from sgpsim.launcher import Launcher, with_run
 from sgpsim.run import Run
-from sgpsim.store import Store
+from sgpsim.store import Store, load
 from sgpsim.toml_files import read
 from sgpsim.unfinished import Case, begin, recover, tell
 
@@ -77,7 +77,8 @@ def launch_file(
 ) -> tuple[Run, Path | None]:
     """Run what a TOML file says on real processes; the run, and its folder.
 
-    timeout: instead of the file's. out: folder that the run is stored in; None stores nothing. overrides:
+    timeout: instead of the file's. out: folder that the run is stored in, and taken from if it is there already; None
+    stores nothing. overrides:
     `path.to.field=value`. Raises SpecificationError, and NodeFailure, MassLeak or KeyboardInterrupt, which carry what
     was computed as `.run` and its folder as `.folder`.
     """
@@ -94,6 +95,16 @@ def launch_file(
     for sentence in recover(store.folder):
         tell(sentence)
     backend.check(file.experiment)
+    require_size(file.experiment, file.experiment.nodes if processes is None else processes)
+    there = store.find(file.experiment, backend)
+    if there is not None:
+        tell(f"found in {there}; nothing was computed anew. Delete that folder, or give another --out, to measure again")
+        run = load(there)
+        if run.outcome == "leaked" and backend.monitor == "raise":
+            leak = with_run(MassLeak(run.remarks[0]), run)
+            leak.folder = there  # pyright: ignore[reportAttributeAccessIssue]
+            raise leak
+        return run, there
     folder = begin(store.folder, file.name)
     try:
         try:

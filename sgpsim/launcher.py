@@ -82,7 +82,8 @@ class Launcher:
 
     def __enter__(self) -> Launcher:
         self.board = FileBoard(self.folder / "pulses", self.size)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # children import what this process would: its path, and not the working folder in front of it (-P)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
         environment.setdefault("OMP_NUM_THREADS", "1")
         if sys.platform.startswith("linux"):
             environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -90,7 +91,7 @@ class Launcher:
         stderr = os.dup(2)
         try:
             for rank in range(self.size):
-                command = [sys.executable, "-m", "sgpsim.launched", str(self.folder.resolve()), str(rank)]
+                command = [sys.executable, "-P", "-m", "sgpsim.launched", str(self.folder.resolve()), str(rank)]
                 command += [str(self.size), str(self._interval), str(stderr)]
                 with self._log(rank).open("wb") as log:
                     child = subprocess.Popen(

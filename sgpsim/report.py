@@ -72,7 +72,7 @@ def write(place: Path, title: str, sections: Iterable[Section], lead: str = "") 
     text = page(title, sections, lead)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+        place.write_text(text, encoding="utf-8", errors="replace")  # a title may hold what is no text
     except OSError as error:
         raise SpecificationError(
             f"the report cannot be written to {str(place)!r} ({error.strerror}). Give another place by --out."

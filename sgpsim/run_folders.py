@@ -29,7 +29,7 @@ import numpy as np
 import polars as pl
 
 from sgpsim.backends.backend import Backend
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.functions import FunctionName
 from sgpsim.keys import digest, with_files
@@ -181,6 +181,8 @@ def _files(folder: Path, provenance: Mapping[str, Any]) -> Iterable[str]:
     if not isinstance(files, dict) or not {"experiment.json", "metrics.parquet", "final.npz"} <= set(files):
         raise damaged(folder, "provenance.json", "it does not list the run's files")
     for name, expected in files.items():
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise damaged(folder, "provenance.json", f"it lists {shown(name)}, which is no file of the folder")
         if not os.path.isfile(folder / name):
             raise damaged(folder, name, "it is missing")
         if _attempt(folder, name, partial(digest, folder / name)) != expected:

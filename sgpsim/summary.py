@@ -198,4 +198,9 @@ def aligned(table: pl.DataFrame) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def printable(words: str) -> str:
+    """`words` without what a terminal would obey: a run folder may be anybody's."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)

@@ -181,7 +181,10 @@ def _graph(file: Path, where: str) -> nx.Graph:
     content = content_of(where, file)
     read = partial(readers[file.suffix], io.BytesIO(content))
     graph = understood(where, file, file.suffix, "Write it anew with networkx.", read)
-    return nx.relabel_nodes(graph, {name: int(name) for name in graph if isinstance(name, str) and name.isdecimal()})
+    numbers = {name: int(name) for name in graph if isinstance(name, str) and name.isdecimal() and len(name) < 10}
+    if len(set(numbers.values())) < len(numbers):
+        raise SpecificationError(f"{where}: {str(file)!r} has nodes of one number, such as 1 and 01. Rename them.")
+    return nx.relabel_nodes(graph, numbers)
 
 
 def _override(found: dict[str, Any], override: str) -> None:

@@ -3,6 +3,7 @@ traceback, a crash or a hang."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,10 +16,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 from test_command_line import SMALL, refused, saved, sgpsim
+from test_store import rewritten
 
 from sgpsim.__main__ import main
+from sgpsim.commands.show import tell
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.matrix_file import MatrixFile
+from sgpsim.store import load
 
 
 @pytest.fixture
@@ -202,3 +206,26 @@ def test_runs_of_one_name_are_drawn_where_out_says(file: Path, monkeypatch: pyte
     said = sgpsim("show", place / "one" / "run", place / "two" / "run", "--out", place / "figures")
     assert sorted(path.name for path in (place / "figures").iterdir()) == ["1-run", "2-run"], said
     assert str(place / "figures" / "2-run") in said.out and f"drawn: {place / 'two'}" not in said.out
+
+
+def test_remarks_of_a_foreign_folder_are_words_only(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = saved(sgpsim("run", file, "--out", file.parent / "runs"))
+    provenance = json.loads((folder / "provenance.json").read_text())
+    rewritten(folder, "provenance.json", json.dumps({**provenance, "remarks": ["\x1b[2Jé\r"], "backend": "\x07"}).encode())
+    tell(load(folder))
+    said = capsys.readouterr().out
+    assert r"\x1b[2Jé\r" in said and "\x1b" not in said and "\x07" not in said
+
+
+def test_what_is_no_text_in_a_title_or_a_place(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for drawing in ("report.of_runs", "comparison.target_figure", "plots.three_axes", "plots.save"):
+        monkeypatch.setattr(f"sgpsim.{drawing}", lambda *_: [])
+    folder, place = saved(sgpsim("run", file, "--out", file.parent / "runs")), file.parent / "c\udcff"
+    assert sgpsim("report", folder, "--title", "a\udcff", "--out", file.parent / "r.html").code == 0
+    assert sgpsim("compare", folder, "--loss", "0.5", "--out", place).code == 0 and (place / "time_to_target.csv").is_file()
+
+
+def test_machines_that_become_one_are_refused(file: Path) -> None:
+    graph = nx.relabel_nodes(nx.path_graph(5), {4: "03"})
+    nx.write_graphml(graph, file.parent / "g.graphml")
+    assert "nodes of one number" in refused(sgpsim("run", file, "cluster.graph_file='g.graphml'"))

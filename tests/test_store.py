@@ -255,6 +255,17 @@ def test_a_changed_provenance_is_not_believed(tmp_path: Path, change: dict[str, 
         load(folder)
 
 
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "inputs/../../outside"])
+def test_a_file_outside_the_folder_is_none_of_it(tmp_path: Path, name: str) -> None:
+    _, folder, _ = Store(tmp_path).run("any", experiment(), simulated())
+    (tmp_path / "outside").write_bytes(b"")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance["files"][name] = hashlib.sha256(b"").hexdigest()
+    rewritten(folder, "provenance.json", json.dumps(provenance).encode())
+    with pytest.raises(SpecificationError, match="no file of the folder"):
+        load(folder)
+
+
 FORGERIES = {
     "outcome": "outcome",
     "remarks": "remarks",

@@ -42,7 +42,8 @@ from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.ring import UndirectedRing
-from sgpsim.store import load
+from sgpsim.store import Store, load
+from sgpsim.toml_files import read
 
 pytest.importorskip("torch")
 NODES = 4
@@ -411,6 +412,34 @@ def test_a_file_is_launched_and_its_run_stored(tmp_path: Path) -> None:
     told = load(folder)
     assert told.outcome == "finished" and told.backend == "TorchDistributed"
     assert np.array_equal(told.final.values, Simulated(CLUSTER).run(told.experiment).final.values)
+
+
+def test_a_run_that_is_there_is_not_measured_again_and_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small.toml").write_text(TOML)
+    file = read(tmp_path / "small.toml")
+    backend, _ = file.backend("TorchDistributed")
+    run = replace(Simulated(CLUSTER).run(file.experiment), backend="TorchDistributed")
+    place = Store(tmp_path / "runs").save("small", run, backend)
+    monkeypatch.setattr("sgpsim.launch.launch_all", lambda *_, **__: pytest.fail("it is computed again"))
+    again, folder = launch_file(tmp_path / "small.toml", out=tmp_path / "runs")
+    assert folder == place and again.metrics.equals(run.metrics)
+    assert "nothing was computed anew" in capsys.readouterr().err
+    with pytest.raises(SpecificationError, match="one process per node"):
+        launch_file(tmp_path / "small.toml", 3, out=tmp_path / "runs")
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_children_import_nothing_that_lies_in_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(TOML)
+    for name in ("numpy", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(77)")
+    program = "from sgpsim.__main__ import main; main()"  # as the installed command begins, which has another path
+    command = [sys.executable, "-P", "-c", program, "launch", "small.toml", "--out", "runs"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 0 and "saved in runs" in said.stdout, said
 
 
 @pytest.mark.distributed

@@ -25,7 +25,7 @@ def main(
     from sgpsim.comparison import goal, target_figure, time_to_target
     from sgpsim.plots import save, three_axes
     from sgpsim.store import load_all, require_folder
-    from sgpsim.summary import aligned, labels, shown_remarks
+    from sgpsim.summary import aligned, labels, printable, shown_remarks
 
     found = labels(load_all(runs))
     place = require_folder(out)
@@ -33,8 +33,8 @@ def main(
     print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
     for name, run in found.items():
         for remark in shown_remarks(run):
-            print(f"remark on {name}: {remark}")
-    table.write_csv(place / "time_to_target.csv")
+            print(f"remark on {name}: {printable(remark)}")
+    (place / "time_to_target.csv").write_text(table.write_csv(), encoding="utf-8", errors="replace")
     files = [
         *save(target_figure(found, target, metric), place / "time_to_target"),
         *save(three_axes(found, metric), place / "curves"),
