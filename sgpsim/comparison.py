@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
-from sgpsim.plots import COLOURS, SINGLE, figure, scaled_label, style
+from sgpsim.plots import COLOURS, SINGLE, figure, label_of, scaled_label, style
 from sgpsim.run import Run
 from sgpsim.summary import quantile
 
@@ -61,7 +61,7 @@ def _reached(run: Run, target: float, metric: str) -> dict[str, NDArray[np.float
 
 def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metric: str = "loss") -> None:
     """A bar per run: the median, with quartiles as a whisker (an arrow where the upper one is never) and every seed that
-    got there as a dot; `never` where fewer than half did."""
+    got there as a dot; `never` where the median is. The axis says what is drawn."""
     table = time_to_target(runs, target, metric)
     each = [_reached(run, target, metric)["time"] for run in runs.values()]
     ends = np.concatenate([table["seconds"].to_numpy(), table["high"].to_numpy(), *each]) if runs else np.zeros(0)
@@ -82,25 +82,28 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metr
             text = f"  {told['seconds'] / scale:.3g}"
             end = max(told["seconds"], high) / scale
         else:
-            text, end = "  never", 0.0
+            text, end = "  never" if told["reached"] == 0 else "  median: never", 0.0
         if told["reached"] < told["seeds"]:
             text += f" ({told['reached']} of {told['seeds']} seeds)"
         dots = times[np.isfinite(times)]
         if told["seeds"] > 1:
             axes.plot(dots, np.full(len(dots), row), ".", color=colour, markersize=3)
         axes.text(max([end, *dots.tolist()]), row, text, va="center", fontsize=7)
-    axes.set_yticks(range(len(table)), table["run"].to_list())
+    axes.set_yticks(range(len(table)), [label_of(name, run) for name, run in runs.items()])
     axes.set_ylim(len(table) - 0.5, -0.5)
     some_missing = bool((table["reached"] < table["seeds"]).any())
     axes.set_xlim(0, (1.7 if some_missing else 1.3) * most / scale)  # room for the words behind the bars
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(label.replace("time", f"time to {goal(target, metric, '≥', '≤')}", 1))
+    if bool((table["seeds"] > 1).any()):
+        arrow = "; arrow: a quartile that is never" if bool((table["high"].is_infinite() & table["seconds"].is_finite()).any()) else ""
+        axes.set_title(f"bar: median; whisker: quartiles; dots: seeds{arrow}", fontsize=6, loc="right")
 
 
 def target_figure(runs: Mapping[str, Run], target: float, metric: str = "loss") -> Figure:
     """`draw_time_to_target` as a figure of column width, wider where labels are long."""
     with style():
-        longest = max(map(len, runs), default=0)
+        longest = max((len(label_of(name, run)) for name, run in runs.items()), default=0)
         drawn = figure(SINGLE + 0.055 * max(0, longest - 20), 0.8 + 0.28 * max(len(runs), 2))
         draw_time_to_target(drawn.subplots(), runs, target, metric)
     return drawn

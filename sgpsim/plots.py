@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from sgpsim.clusters.link_load import OVERLOADED
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import METRICS
 from sgpsim.run import Run
@@ -99,9 +100,7 @@ def points(run: Run, metric: str, axis: Axis) -> pl.DataFrame:
         seeds=pl.len(),
     )
     return (
-        found.filter(pl.col("seeds") == pl.col("seeds").max())
-        .sort("number")
-        .select("at", "low", pl.col("median").alias("value"), "high")
+        found.filter(pl.col("seeds") == pl.col("seeds").max()).sort("number").select("at", "low", pl.col("median").alias("value"), "high")
     )
 
 
@@ -116,15 +115,13 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
         turn, place = divmod(number, len(COLOURS))  # the colours come again with other dashes
         colour, dashes = COLOURS[place], DASHES[(place + turn) % len(DASHES)]
         at = table["at"].to_numpy() / scale
-        axes.plot(at, table["value"], color=colour, linestyle=dashes, label=_label(name, runs[name]))
+        axes.plot(at, table["value"], color=colour, linestyle=dashes, label=label_of(name, runs[name]))
         if len(runs[name].experiment.seeds) > 1:
             axes.fill_between(at, table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
     values = np.concatenate([table["value"].to_numpy() for table in tables.values()] or [np.zeros(0)])
     values = values[np.isfinite(values)]
     begun = max((table["value"][0] for table in tables.values() if len(table)), default=0.0)
-    if (
-        len(values) and values.min() > 0 and values.max() > DIVERGING * begun > 0
-    ):  # what diverges leaves the picture at the top
+    if len(values) and values.min() > 0 and values.max() > DIVERGING * begun > 0:  # what diverges leaves the picture at the top
         top = DIVERGING * begun
         axes.set_ylim(values.min() / 2, top)
         inside = [table.filter(pl.col("value") <= top)["at"].to_numpy() for table in tables.values()]
@@ -160,23 +157,25 @@ def scaled_label(axis: Axis, most: float) -> tuple[float, str]:
         units = ((86400.0 * 3, 86400.0, "days"), (3600.0 * 3, 3600.0, "hours"), (0.5, 1.0, "s"), (5e-4, 1e-3, "ms"))
         words = "time"
     else:
-        units = tuple(
-            (one, one, name)
-            for one, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
-        )
+        units = tuple((one, one, name) for one, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes")))
         words = "sent by all nodes"
     scale, unit = next(((scale, unit) for least, scale, unit in units if most >= least), (units[-1][1], units[-1][2]))
     return scale, f"{words} ({unit})"
 
 
-def _label(name: str, run: Run) -> str:
-    """What a curve is called; of a run that did not finish, how it ended too."""
-    return name if run.outcome == "finished" else f"{name} ({run.outcome})"
+def label_of(name: str, run: Run) -> str:
+    """What a curve is called; of a run that did not finish, or whose links were overloaded, that too."""
+    ends = [*([] if run.outcome == "finished" else [run.outcome]), *(["links overloaded"] if _overloaded(run) else [])]
+    return f"{name} ({', '.join(ends)})" if ends else name
+
+
+def _overloaded(run: Run) -> bool:
+    return any(remark.startswith(OVERLOADED) for remark in run.remarks)
 
 
 def _least(runs: Mapping[str, Run]) -> int:
-    """From how many lines on a figure has a legend: a single one needs none, unless it says how its run ended."""
-    return 2 if all(run.outcome == "finished" for run in runs.values()) else 1
+    """From how many lines on a figure has a legend: a single one needs none, unless it says what is to know of its run."""
+    return 2 if all(label_of(name, run) == name for name, run in runs.items()) else 1
 
 
 def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 2) -> None:
@@ -184,9 +183,7 @@ def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 
     there is one."""
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) >= least:
-        drawn.legend(
-            handles, labels, loc="outside upper center", ncols=min(most_columns, len(labels)), handlelength=2.6
-        )
+        drawn.legend(handles, labels, loc="outside upper center", ncols=min(most_columns, len(labels)), handlelength=2.6)
 
 
 def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "loss") -> Figure:

@@ -195,8 +195,13 @@ class TimeToLoss(Study):
                 axis = panels[row, column]
                 for number, each in enumerate(ENTRANTS):
                     cell = data.filter(pl.col("split") == split, pl.col("stragglers") == stragglers, pl.col("algorithm") == each.name)
-                    cell = cell.filter(pl.col("median").is_finite())
                     at = np.array([list(NETWORKS).index(network) for network in cell["network"]]) + 0.15 * (number - 2)
+                    reached = cell["median"].is_finite()
+                    never = at[~reached.to_numpy()]
+                    hollow = {"color": each.colour, "markerfacecolor": "white", "markersize": 3.5, "clip_on": False}
+                    if len(never):
+                        axis.plot(never, np.ones(len(never)), each.marker, transform=axis.get_xaxis_transform(), **hollow)
+                    cell, at = cell.filter(reached), at[reached.to_numpy()]
                     middle, low, high = (cell[name].to_numpy() for name in ("median", "lower_quartile", "upper_quartile"))
                     spread = np.abs(np.stack([middle - low, np.where(np.isfinite(high), high, middle) - middle]))
                     axis.errorbar(at, middle, spread, fmt=each.marker, color=each.colour, markersize=3.5, elinewidth=0.9, label=each.name)
@@ -212,6 +217,7 @@ class TimeToLoss(Study):
         _ticks(panels[0, 0], data["median"].to_numpy())
         handles, labels = panels[0, 0].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside upper center", ncols=len(ENTRANTS), fontsize=7.5)
+        drawn.supxlabel(f"median over {data['seeds'][0]} seeds, with quartiles; hollow, at the top: never within the run", fontsize=7.5)
         return drawn
 
     def answer(self, data: pl.DataFrame) -> str:

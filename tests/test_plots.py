@@ -339,3 +339,15 @@ def test_a_timeline_opens_with_about_twenty_gradients(runs: dict[str, Run]) -> N
     assert trace is not None
     whole = float(trace.spans["end"].max())  # pyright: ignore[reportArgumentType]
     assert opening(runs["SGP"]) == whole and opening(runs["SGP"], 6) == pytest.approx(whole / 2)
+
+
+def test_a_comparison_says_what_its_marks_are_and_which_runs_are_not_whole() -> None:
+    seeds = [(0, 0, 0.0, 9.0, 0.0), (0, 1, 2.0, 0.5, 1.0), (1, 0, 0.0, 9.0, 0.0), (1, 1, 2.0, 5.0, 1.0), (2, 0, 0.0, 9.0, 0.0)]
+    late = made(seeds)
+    short = replace(made(seeds[:2]), outcome="interrupted")
+    loaded = replace(made(seeds[:2]), remarks=("LINKS OVERLOADED, so the times of this run are too short: ...",))
+    axes = target_figure({"late": late, "short": short, "loaded": loaded}, 1.0).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["late", "short (interrupted)", "loaded (links overloaded)"]
+    assert axes.get_title(loc="right") == "bar: median; whisker: quartiles; dots: seeds"
+    assert "median: never (1 of 3 seeds)" in [text.get_text().strip() for text in axes.texts]
+    assert not target_figure({"one": made(seeds[:2])}, 1.0).axes[0].get_title(loc="right"), "one seed has no quartiles"

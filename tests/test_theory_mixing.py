@@ -11,6 +11,7 @@ import mixing_by_hand as by_hand
 import numpy as np
 import pytest
 import scipy.sparse
+from matplotlib.figure import Figure
 
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
@@ -285,3 +286,18 @@ def test_a_figure_is_drawn(tmp_path: Path, matrix: np.ndarray) -> None:
     figure = tmp_path / "figure.png"
     asked("--matrix", saved(tmp_path, matrix), "--figure", str(figure))
     assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("schedule", "headline", "zeros"), [("OnePeerExponential", "exact after 3 rounds", True), ("DirectedRing", "a factor", False)]
+)
+def test_a_figure_shows_what_is_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, headline: str, zeros: bool
+) -> None:
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *more, **options: (drawn.append(self), save(self, *more, **options)))
+    asked(schedule, "--size", "8", "--figure", str(tmp_path / "figure.png"))
+    (axes,) = drawn[0].axes
+    assert headline in axes.get_title()
+    assert ("0, up to rounding" in axes.get_legend_handles_labels()[1]) is zeros

@@ -157,31 +157,56 @@ def _sample(starts: tuple[int, int]) -> str:
     return "" if starts[0] == starts[1] else f" (sample: the largest over {starts[0]} of {starts[1]} starts)"
 
 
-def draw(found: Mixing, path: Path) -> None:
-    """eps_m and the second singular value against Lemma A's bound, over product length m, on a logarithmic scale."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+ROUNDING = 1e-12
+"""What a figure draws as 0."""
 
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    if found.profile is not None and found.contraction is not None:
-        shown = np.flatnonzero(found.profile.norms > 1e-12)
-        norms = found.profile.norms[: int(shown[-1]) + 2 if len(shown) else 1]
-        lengths = np.arange(len(norms))
-        axes.plot(lengths, np.where(norms > 1e-12, norms, np.nan), "o-", markersize=3, label=r"$\varepsilon_m$")
-        limit = found.nodes * found.contraction.bound(lengths)
-        axes.step(lengths, np.where(limit > 0, limit, np.nan), where="post", color="black", lw=1, label="bound (Lemma A)")
-    else:
-        axes.text(0.5, 0.95, "no bound: an assumption fails", ha="center", va="top", transform=axes.transAxes)
-    singular = np.where(found.singular > 1e-12, found.singular, np.nan)
-    axes.plot(np.arange(1, len(singular) + 1), singular, "s--", markersize=3, label="second singular value")
-    axes.set_yscale("log")
-    axes.set_xlabel("rounds in the product, m")
-    axes.set_ylabel("distance from exact averaging")
-    axes.set_title(found.title)
-    axes.legend()
-    figure.savefig(path, dpi=150)
+
+def draw(found: Mixing, path: Path) -> None:
+    """eps_m and the second singular value against Lemma A's bound, over product length m, on a logarithmic scale; what is
+    0 up to rounding, which that scale has no place for, as hollow marks at its foot."""
+    from matplotlib.ticker import MaxNLocator
+
+    from sgpsim.plots import COLOURS, SINGLE, style
+    from sgpsim.plots import figure as empty
+
+    with style():
+        figure = empty(1.3 * SINGLE, 3.0)
+        axes = figure.add_subplot()
+        axes.set_yscale("log")
+        curves = [(np.arange(1, len(found.singular) + 1), found.singular, "second singular value", "s--", COLOURS[1], 2.5)]
+        if found.profile is not None and found.contraction is not None:
+            norms = found.profile.norms
+            last = np.flatnonzero(norms > ROUNDING)
+            exact = found.exact is not None and found.exact[0] is not None  # else what is below ROUNDING still shrinks
+            norms = norms[: int(last[-1]) + 1 + exact if len(last) else 1]
+            lengths = np.arange(len(norms))
+            curves.insert(0, (lengths, norms, r"contraction $\varepsilon_m$", "o-", COLOURS[0], 4.0))
+            limit = found.nodes * found.contraction.bound(lengths)
+            bound = np.where(limit > 0, limit, np.nan)
+            axes.step(lengths, bound, where="post", color="black", linewidth=0.8, label=r"bound on $\varepsilon_m$ (Lemma A)")
+        for lengths, values, label, look, colour, size in curves:
+            axes.plot(lengths, np.where(values > ROUNDING, values, np.nan), look, color=colour, markersize=size, label=label)
+        foot = axes.get_xaxis_transform()
+        none = np.unique(np.concatenate([lengths[values <= ROUNDING] for lengths, values, *_ in curves]))
+        if len(none):
+            axes.set_ylim(bottom=axes.get_ylim()[0] / 3)
+            hollow = {"marker": "o", "linestyle": "none", "color": "black", "markerfacecolor": "white", "markersize": 4.0}
+            axes.plot(none, np.full(len(none), 0.02), transform=foot, clip_on=False, label="0, up to rounding", **hollow)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("rounds in the product, $m$")
+        axes.set_ylabel("distance from exact averaging")
+        axes.set_title(": ".join(part for part in (found.title, _headline(found)) if part))
+        figure.legend(loc="outside lower center", ncols=2)
+        figure.savefig(path, dpi=200)
+
+
+def _headline(found: Mixing) -> str:
+    """What the figure shows, in a few words."""
+    if found.exact is not None and (rounds := found.exact[0]) is not None:
+        return f"exact after {rounds} round{'s' if rounds > 1 else ''}"
+    if not found.passed:
+        return "no bound, as an assumption fails"
+    return "" if found.spectral_gap is None else f"a factor {1 - found.spectral_gap:.3g} closer per round"
 
 
 def _spread(values: tuple[int, ...]) -> str:

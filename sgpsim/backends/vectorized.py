@@ -147,7 +147,8 @@ class Vectorized(Backend):
             if fleet.reported < 0:
                 raise  # nothing was computed
             ending, outcome = stop, "interrupted"
-            remarks = [f"seeds {experiment.seeds}: interrupted after step {fleet.reported}", *fleet.monitor.leaks]
+            remarks = [f"seed {seed}: interrupted after step {fleet.reported}" for seed in experiment.seeds]
+            remarks += fleet.monitor.leaks
         if fleet.monitor.leaks and outcome == "finished":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
         if self.cluster is not None:

@@ -18,6 +18,8 @@ from sgpsim.clusters.cluster import Cluster
 Pair = tuple[int, int]
 SHOWN = 3
 """Overloaded links that a remark names."""
+OVERLOADED = "LINKS OVERLOADED"
+"""How a remark of an overloaded run begins."""
 ROUNDING = 1e-9
 """A link may be exactly full: by so much more than its capacity nothing is said."""
 
@@ -86,6 +88,6 @@ def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     ]
     more = f"; and {len(found) - SHOWN} more links" if len(found) > SHOWN else ""
     return (
-        f"LINKS OVERLOADED, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
+        f"{OVERLOADED}, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
         " here. Take the seconds needed as a lower bound, or send less.",
     )
