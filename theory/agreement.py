@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
 from theory.chain import Chain
+from theory.displacement import Displacement
 from theory.evidence import Moments, Path
 from theory.setting import Setting
 from theory.sweep import Sweep
@@ -46,8 +47,10 @@ def _require_origin(setting: Setting, origin: Setting) -> None:
     if setting.method is not None and origin.method is not None:
         _compare("the delay of messages", setting.delay, origin.delay)
         _compare_rounds(setting.chain, origin.chain, setting.steps)
-    if setting.moving is not None and origin.moving is not None and setting.moving != origin.moving:
-        _refuse("the descent", str(setting.moving), str(origin.moving))
+        if setting.delay:
+            _compare_lateness(setting.mixing, origin.mixing, setting.steps)
+    if setting.moving is not None and origin.moving is not None:
+        _compare_descents(setting.moving, origin.moving)
     if setting.start is not None and origin.start is not None:
         _compare_starts(setting, origin.start)
     if setting.objective is not None and origin.objective is not None and setting.objective != origin.objective:
@@ -80,6 +83,28 @@ def _compare_rounds(asked: Chain, made: Chain, steps: int) -> None:
             receiver, sender = (int(index) for index in np.unravel_index(int(apart.argmax()), apart.shape))
             shares = (float(chain.round(step)[receiver, sender]) for chain in (asked, made))
             _refuse(f"the schedule (round {step}, share of node {sender} for node {receiver})", *shares)
+
+
+def _compare_lateness(asked: Chain, made: Chain, steps: int) -> None:
+    if asked.states != made.states:
+        _refuse("the number of states with messages under way", asked.states, made.states)
+    if asked.rounds.shape == made.rounds.shape and np.abs(asked.rounds - made.rounds).max() <= SAME_ROUNDS:
+        return
+    for step in range(steps):
+        apart = np.abs(asked.round(step) - made.round(step))
+        if apart.max() > SAME_ROUNDS:
+            place = tuple(int(index) for index in np.unravel_index(int(apart.argmax()), apart.shape))
+            words = f"how late messages are (round {step}, entry {place} of the matrix with messages under way)"
+            _refuse(words, float(asked.round(step)[place]), float(made.round(step)[place]))
+
+
+def _compare_descents(asked: Displacement, made: Displacement) -> None:
+    if asked == made:
+        return
+    if str(asked) == str(made):  # they differ in single step sizes, or in digits that are not printed
+        for step, sizes in enumerate(zip(asked.sizes, made.sizes, strict=False)):
+            _compare(f"gamma of step {step}", *sizes)
+    _refuse("the descent", str(asked), str(made))
 
 
 def _compare(what: str, asked: object, made: object) -> None:

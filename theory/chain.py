@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.validation import TOLERANCE
 
 SETTLED = 1e-15
 """Relative change of the weights over a period below which they count as periodic."""
@@ -68,6 +69,17 @@ class Chain:
     def sparse(self) -> tuple[csr_array, ...]:
         """The stored rounds, sparse."""
         return tuple(csr_array(matrix) for matrix in self.rounds)
+
+    @cached_property
+    def leak(self) -> float:
+        """The largest |column sum - 1|: the part of a node's mass that one round loses or makes."""
+        return float(np.abs(self.rounds.sum(axis=1) - 1.0).max())
+
+    @cached_property
+    def conserves(self) -> bool:
+        """Whether columns sum to 1 to the rounding that validation grants: TOLERANCE for each entry of the column."""
+        granted = TOLERANCE * np.maximum(1, np.count_nonzero(self.rounds, axis=1))
+        return bool((np.abs(self.rounds.sum(axis=1) - 1.0) <= granted).all())
 
     @property
     def starts(self) -> int:

@@ -94,6 +94,8 @@ def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: 
 
 def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
     """The slope of log measured over log axis against that of the predicted curve."""
+    if len(set(measured.at.tolist())) < 2:
+        return Finding(np.nan, f"an exponent needs at least two different values of {measured.over}", "UNDECIDED")
     rate = float(statistics.fitted_slope(predicted.at, predicted.values.reshape(len(predicted.at))))
     runs = measured.values.shape[-1] if measured.values.ndim > 1 else 1
     if measured.values.ndim > 1 and runs < statistics.LEAST_SEEDS:

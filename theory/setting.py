@@ -115,8 +115,14 @@ class Setting:
 
     @property
     def epsilon(self) -> float:
-        """The machine epsilon of the run's type."""
-        return float(np.finfo(self.dtype).eps)
+        """The relative error of one operation: the machine epsilon of the run's type, or what a round leaks where columns sum to 1
+        only as closely as validation asks (shares that were printed with 12 digits)."""
+        return max(float(np.finfo(self.dtype).eps), self.weight_epsilon)
+
+    @property
+    def weight_epsilon(self) -> float:
+        """The same of weights, which are float64 whatever the values are."""
+        return max(float(np.finfo(np.float64).eps), self.chain.leak if self.chain.conserves else 0.0)
 
     @property
     def moving(self) -> Displacement | None:
@@ -140,6 +146,13 @@ class Setting:
         """By when every product is proved to be positive; None where nothing is proved. Without late messages."""
         return time_bound(self.chain, self.windows) if (self.chain.rounds >= 0).all() else None
 
+    @property
+    def late_time_bound(self) -> int | None:
+        """The same with late messages counted in."""
+        if self.delay and self.windows is not None:
+            return positivity_bound(self.windows, self.nodes, self.delay)
+        return self.time_bound
+
     @cached_property
     def contraction(self) -> Contraction | None:
         """Lemma A's constants, computed from the products; None where no product looked at is positive."""
@@ -152,8 +165,7 @@ class Setting:
         """Lengths of products that positivity is looked for in: up to what is proved, of rounds that repeat also beyond
         the horizon as far as seconds allow."""
         assert self.windows is not None
-        late = positivity_bound(self.windows, self.nodes, self.delay)
-        proved = late if self.delay else self.time_bound or late
+        proved = self.late_time_bound or positivity_bound(self.windows, self.nodes, self.delay)
         return min(proved, max(self.steps, affordable(self.mixing)) if self.mixing.periodic else self.steps)
 
     @cached_property

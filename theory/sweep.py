@@ -44,6 +44,15 @@ def rate_hypotheses(setting: Setting) -> list[Hypothesis]:
     ]
 
 
+def unlike_sweep(evidence: Sweep, over: str) -> str:
+    """How `evidence` is no sweep over `over` (K or n) with the other of both fixed, in words; empty where it is, as far as known."""
+    if evidence.over != over:
+        return f"the sweep is over {evidence.over}, the claim about {over}"
+    fixed = "n" if over == "K" else "K"
+    held = {point.nodes if over == "K" else point.steps for point in evidence.points or ()}
+    return f"{fixed} changes along the sweep ({', '.join(map(str, sorted(held)))})" if len(held) > 1 else ""
+
+
 def _steps_at_points(setting: Setting) -> Hypothesis:
     sentence = "gamma = sqrt(n/K) at every point of the sweep"
     if setting.points is None:

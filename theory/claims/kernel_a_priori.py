@@ -10,6 +10,9 @@ from theory.lengths import largest_entries, lengths, rounding
 from theory.setting import Setting
 from theory.theorem import Curve, Hypothesis, Theorem
 
+SMALLEST = float(np.finfo(np.float64).smallest_normal)
+"""Numbers below it have no reciprocal, or one of few digits."""
+
 
 class KernelAPriori(Theorem):
     """If every nonzero share is at least 1/D, then eta >= D^{-T} and delta >= D^{-T} with T from B, the diameter or n
@@ -24,7 +27,12 @@ class KernelAPriori(Theorem):
     source = "Lemma A; lambda = 1 - n D^{-(Delta+1)B} in Assran et al. 2019 (recalled)"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        return assumptions.matrices(setting)
+        least = None if setting.windows is None else _constants(setting).least
+        sentence = "D^T is a number in floating point"
+        if least is None:
+            return [*assumptions.matrices(setting), Hypothesis(sentence, "unknown", "no window length works", "unknown")]
+        told = f"D^-T = {least:.3g}"
+        return [*assumptions.matrices(setting), Hypothesis(sentence, "holds" if least >= SMALLEST else "fails", told)]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         found = _constants(setting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theory.setting import Setting
-from theory.sweep import Sweep, rate_hypotheses
+from theory.sweep import Sweep, rate_hypotheses, unlike_sweep
 from theory.theorem import Curve, Hypothesis, Theorem
 
 
@@ -21,6 +21,9 @@ class LinearSpeedUp(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         return rate_hypotheses(setting)
+
+    def missing(self, setting: Setting, evidence: Sweep) -> str:
+        return unlike_sweep(evidence, "n")
 
     def predicted(self, setting: Setting, evidence: Sweep) -> Curve:
         return Curve.of(evidence.over, evidence.at, evidence.at**-0.5)

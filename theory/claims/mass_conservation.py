@@ -43,10 +43,9 @@ class MassConservation(Theorem):
         # a weight that is not positive can be no true weight, whatever rounding allows
         weights = np.where(evidence.weights > 0, evidence.weights, np.nan)
         steps = np.arange(evidence.steps + 1)
-        in_float64 = np.finfo(np.float64).eps / setting.epsilon  # weights are float64 whatever the values are
         return Curve.of(
             "step",
             steps,
             np.column_stack((total, weights)),
-            in_float64 * (steps + 1) * (setting.nodes + 8) * setting.nodes,
+            setting.weight_epsilon / setting.epsilon * (steps + 1) * (setting.nodes + 8) * setting.nodes,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theory.setting import Setting
-from theory.sweep import Sweep, rate_hypotheses
+from theory.sweep import Sweep, rate_hypotheses, unlike_sweep
 from theory.theorem import Curve, Hypothesis, Theorem
 
 
@@ -31,6 +31,9 @@ class RateExponent(Theorem):
             *rate_hypotheses(setting),
             Hypothesis("strongly convex, with noise", "holds" if sharp else "fails", told),
         ]
+
+    def missing(self, setting: Setting, evidence: Sweep) -> str:
+        return unlike_sweep(evidence, "K")
 
     def predicted(self, setting: Setting, evidence: Sweep) -> Curve:
         return Curve.of(evidence.over, evidence.at, evidence.at**-0.5)
