@@ -8,18 +8,22 @@ import time
 from pathlib import Path
 
 import mixing_by_hand as by_hand
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse
 from matplotlib.figure import Figure
 
+from sgpsim.algorithms.carriers import require_averaging
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
+from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import CyclingPeer, RandomPeer
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.shares import Metropolis
 from sgpsim.schedules.validation import require_valid
 from theory.__main__ import main
 from theory.mixing import Mixing, mixing
@@ -161,6 +165,26 @@ def test_rounded_input_is_recognised_with_its_cure(tmp_path: Path, capsys: pytes
         capsys.readouterr()
     assert asked("--matrix", saved(tmp_path, matrix * 0.999)) == 1  # lost mass is no rounding
     assert "look rounded" not in capsys.readouterr().out
+
+
+def test_rounded_matrices_given_by_rows_or_symmetric_have_their_own_cure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix = np.random.default_rng(0).random((7, 7))
+    by_rows = np.round(matrix / matrix.sum(axis=1, keepdims=True), 7)
+    assert np.abs(by_rows.sum(axis=1) - 1).max() > 1e-8  # the rows do not quite sum to 1, too
+    assert asked("--matrix", saved(tmp_path, by_rows)) == 1
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "rows sum to 1 instead, but for rounding to 7 decimals" in told and "transpose" in told
+    assert asked("--matrix", saved(tmp_path, by_rows.T / by_rows.T.sum(axis=0))) == 0
+    capsys.readouterr()
+    graph = nx.gnm_random_graph(7, 11, seed=3)
+    rounded = np.round(GraphSchedule(graph, Metropolis()).matrix(0).toarray(), 7)
+    assert asked("--matrix", saved(tmp_path, rounded)) == 1
+    assert "P + np.diag(1 - P.sum(axis=0))" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+    require_averaging("D-PSGD", Matrices((rounded + np.diag(1 - rounded.sum(axis=0)),)))
+    with pytest.raises(SpecificationError, match=r"is given shares that sum to 0\.9999999"):  # control: dividing is no cure here
+        require_averaging("D-PSGD", Matrices((rounded / rounded.sum(axis=0),)))
 
 
 def test_claims_with_one_reason_stand_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

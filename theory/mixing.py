@@ -212,15 +212,26 @@ def _place(rounds: NDArray[np.float64]) -> str:
 def _column_cure(rounds: NDArray[np.float64]) -> str:
     columns, rows = rounds.sum(axis=1), rounds.sum(axis=2)
     step, sender = np.unravel_index(int(np.abs(columns - 1).argmax()), columns.shape)
-    off = float(np.abs(columns - 1).max())
-    written = rounded_to(rounds[rounds != 0.0], off, int(np.count_nonzero(rounds, axis=1).max()))
+    off, rows_off = float(np.abs(columns - 1).max()), float(np.abs(rows - 1).max())
+    shares = rounds[rounds != 0.0]
+    written = rounded_to(shares, off, int(np.count_nonzero(rounds, axis=1).max()))
     if written is not None:
+        looks = f"all shares look rounded to {written}, which explains {off:.2g}"
+        symmetric = np.array_equal(rounds, rounds.transpose(0, 2, 1))
+        if symmetric and np.diagonal(rounds, axis1=1, axis2=2).min() > off:  # dividing would make its rows unlike
+            return f"{looks}: give each own share what is missing, in float64, P + np.diag(1 - P.sum(axis=0)), round by round"
         return (
-            f"all shares look rounded to {written}, which explains {off:.2g}: divide by the column sums in float64,"
+            f"{looks}: divide by the column sums in float64,"
             " P / P.sum(axis=0) (of a stack: P / P.sum(axis=1, keepdims=True))"
         )
-    if np.abs(rows - 1).max() <= assumptions.COLUMN_TOLERANCE:
+    if rows_off <= assumptions.COLUMN_TOLERANCE:
         return "rows sum to 1 instead: transpose, P[receiver, sender] holds what the sender gives"
+    written = rounded_to(shares, rows_off, int(np.count_nonzero(rounds, axis=2).max()))
+    if written is not None:
+        return (
+            f"rows sum to 1 instead, but for rounding to {written} ({rows_off:.2g}): transpose, P[receiver, sender] holds"
+            " what the sender gives, then divide by the column sums in float64"
+        )
     return f"divide column {sender} of round {step}, which sums to {columns[step, sender]:.6g}, by that sum"
 
 

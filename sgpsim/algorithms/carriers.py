@@ -62,7 +62,7 @@ def require_averaging(method: str, schedule: Schedule) -> None:
         if len(wrong):
             receiver = int(wrong[0])
             raise SpecificationError(
-                f"{what}: at step {step} node {receiver} is given shares that sum to {sums[receiver]:.6g}; without push-sum"
+                f"{what}: at step {step} node {receiver} is given shares that sum to {sums[receiver]:.15g}; without push-sum"
                 " weights what a node is given must sum to 1 as well (a doubly stochastic matrix)."
                 " Use Metropolis() shares on an undirected graph, or SGP, which carries any connected schedule."
             )
