@@ -6,6 +6,7 @@ least half of them needed. Times are those of the run's own clock.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, label_of, scaled_label, style
 from sgpsim.run import Run
-from sgpsim.summary import quantile
+from sgpsim.summary import concise, quantile
 
 
 def goal(target: float, metric: str, above: str = ">=", below: str = "<=") -> str:
@@ -57,6 +58,36 @@ def _reached(run: Run, target: float, metric: str) -> dict[str, NDArray[np.float
     sent = run.curve("bytes_sent").select("seed", "step", "time", bytes="value").unique(["seed", "step", "time"])
     first = run.time_to(target, metric).join(sent, on=["seed", "step", "time"], how="left", maintain_order="left")
     return {name: first[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
+
+
+ANY_WAY = frozenset({"nodes", "split", "batch", "sampling"})
+"""Fields of an objective that do not say what is learned."""
+
+
+def cautions(runs: Mapping[str, Run], target: float, metric: str = "loss") -> list[str]:
+    """What a reader of `time_to_target` would else not see: runs that learn unlike things, seeds that began at the target,
+    and seeds whose end came before they could reach it."""
+    said: list[str] = []
+    if len({_learned(run) for run in runs.values()}) > 1:
+        said.append(
+            "the runs learn unlike things, so a target reached by one need not mean what it means for another: "
+            + "; ".join(f"{name}: {concise(run.experiment.objective)}" for name, run in runs.items())
+        )
+    for name, run in runs.items():
+        first, seeds = run.time_to(target, metric), len(run.experiment.seeds)
+        at_start = int((first["step"] == 0).sum())
+        if at_start:
+            said.append(f"{name}: {at_start} of {seeds} seeds stood at the target before the first step")
+        missing = int(first["time"].is_null().sum())
+        if missing and run.outcome in ("interrupted", "failed"):
+            said.append(f"{name}: {missing} of {seeds} seeds count as never although the run was {run.outcome} before its end")
+    return said
+
+
+def _learned(run: Run) -> tuple[str, ...]:
+    objective: Any = run.experiment.objective
+    names = [field.name for field in dataclasses.fields(objective) if field.name not in ANY_WAY]
+    return (type(objective).__name__, *(concise(getattr(objective, name)) for name in names))
 
 
 def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metric: str = "loss") -> None:

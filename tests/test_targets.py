@@ -14,7 +14,7 @@ from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.comparison import goal, target_figure, time_to_target
+from sgpsim.comparison import cautions, goal, target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
@@ -139,7 +139,26 @@ def test_an_overloaded_link_is_told_by_run_show_compare_and_report(tmp_path: Pat
     (folder,) = (tmp_path / "runs").iterdir()
     said.append(sgpsim("show", folder))
     said.append(sgpsim("compare", folder, "--target", "0.5", "--out", tmp_path / "c"))
+    assert pl.read_csv(tmp_path / "c" / "time_to_target.csv")["run"][0].endswith("(links overloaded)")
     for one in said:
         assert one.code == 0 and "'rack B' -> 'rack A': the 4 GB" in one.out and "1.57 times" in one.out
     assert sgpsim("report", folder, "--out", tmp_path / "report.html").code == 0
     assert "1.57 times the 20.42 s of the run" in (tmp_path / "report.html").read_text()
+
+
+def test_comparisons_that_mislead_are_named() -> None:
+    run = learning()
+    assert cautions({"run": run, "again": run}, 0.3) == []  # control
+    (start,) = cautions({"run": run}, 1e3)
+    assert start == "run: 5 of 5 seeds stood at the target before the first step"
+    stopped = dataclasses.replace(run, outcome="interrupted")
+    assert cautions({"run": run}, 1e-9) == []  # control: never is the truth there
+    (ended,) = cautions({"run": stopped}, 1e-9)
+    assert "5 of 5 seeds count as never although the run was interrupted" in ended
+    other = SoftmaxRegression(4, SyntheticClassification(samples=60, separation=1.0), batch=2)
+    unlike = dataclasses.replace(run, experiment=dataclasses.replace(run.experiment, objective=other))
+    (learned,) = cautions({"run": run, "unlike": unlike}, 0.3)
+    assert learned.startswith("the runs learn unlike things") and "separation" in learned
+    larger = SoftmaxRegression(4, SyntheticClassification(samples=60, separation=3.0), batch=3)
+    batch = dataclasses.replace(run.experiment, objective=larger)
+    assert cautions({"run": run, "batch": dataclasses.replace(run, experiment=batch)}, 0.3) == []  # control

@@ -22,18 +22,20 @@ def main(
         metric: what has to reach the target: loss, accuracy, consensus_max, ...
         out: where the table (CSV) and the figures (PNG, PDF) go
     """
-    from sgpsim.comparison import goal, target_figure, time_to_target
-    from sgpsim.plots import save, three_axes
+    from sgpsim.comparison import cautions, goal, target_figure, time_to_target
+    from sgpsim.plots import label_of, save, three_axes
     from sgpsim.store import load_all, require_folder
     from sgpsim.summary import aligned, labels, printable, shown_remarks
 
     found = labels(load_all(runs))
     place = require_folder(out)
-    table = time_to_target(found, target, metric)
+    table = time_to_target({label_of(name, run): run for name, run in found.items()}, target, metric)
     print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
     for name, run in found.items():
         for remark in shown_remarks(run):
             print(f"remark on {name}: {printable(remark)}")
+    for caution in cautions(found, target, metric):
+        print(f"mind: {printable(caution)}")
     (place / "time_to_target.csv").write_text(table.write_csv(), encoding="utf-8", errors="replace")
     files = [
         *save(target_figure(found, target, metric), place / "time_to_target"),

@@ -38,8 +38,8 @@ class TorchModule(StackedModule):
     """f_i = mean over node i's samples of loss(module(features), label), for a torch.nn.Module of parameters alone.
 
     nodes: how many. module: a function without arguments that returns a module (called once, with torch's generator
-    seeded by `seed`), or a module, whose parameters as they are become the start. loss: (outputs, labels) -> mean over
-    the batch; None: cross-entropy of the outputs as scores. data: labelled samples; the module gets (batch, features).
+    seeded by `seed`), or a module, whose parameters as they are become the start. loss_function: (outputs, labels)
+    -> mean over the batch; None: cross-entropy of the outputs as scores. data: labelled samples; the module gets (batch, features).
     split: who holds which. batch: samples per gradient. sampling: draws with replacement, or shuffled epochs.
 
     Refused with SpecificationError: what `trainable.py` lists, among it dropout with p > 0 and batch norm; labels that
