@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sgpsim import commands
@@ -38,22 +39,23 @@ def known_commands() -> dict[str, Callable[..., int]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that `arguments` (the command line's by default) name, and exit with its code."""
+    with interruptible(), warnings.catch_warnings():
+        warnings.showwarning = _warn
+        code = written(partial(_code_of, arguments))
+    sys.exit(code)
+
+
+def written(run: Callable[[], int], program: str = "sgpsim") -> int:
+    """The code of `run`, or that of an output that nobody takes: a reader that has gone, a full device; also where the
+    streams are closed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started the program
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the program runs)
         elif isinstance(getattr(sys, name), io.TextIOWrapper):
             getattr(sys, name).reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
-    with interruptible(), warnings.catch_warnings():
-        warnings.showwarning = _warn
-        code = _written(_code_of, arguments)
-    sys.exit(code)
-
-
-def _written(run: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None) -> int:
-    """The code of `run`, or that of an output that nobody takes: a reader that has gone, a full device."""
     try:
         try:
-            code = run(arguments)
+            code = run()
         except SystemExit as done:  # of the parser, which has said what there is to say
             code = done.code if isinstance(done.code, int) else 0
         sys.stdout.flush()
@@ -62,7 +64,8 @@ def _written(run: Callable[[Sequence[str] | None], int], arguments: Sequence[str
         code = 1
     except OSError as error:
         where = f" {str(error.filename)!r}" if error.filename else " the output"
-        _complain(f"{where.strip()} cannot be read or written ({error.strerror or error}). Make room, or give another place.")
+        reason = f"{where.strip()} cannot be read or written ({error.strerror or error})"
+        _complain(f"{reason}. Make room, or give another place.", program)
         code = NOT_WRITTEN
     with suppress(OSError, ValueError):  # what is still in the buffer would fail again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,10 +101,10 @@ def _warn(message: Warning | str, category: type[Warning], *more: Any) -> None:
         print(warnings.formatwarning(message, category, *more[:2]), file=sys.stderr, end="")
 
 
-def _complain(sentence: str) -> None:
+def _complain(sentence: str, program: str = "sgpsim") -> None:
     """One sentence on stderr, if anybody takes it."""
     with suppress(OSError):
-        print(f"sgpsim: {sentence}", file=sys.stderr, flush=True)
+        print(f"{program}: {sentence}", file=sys.stderr, flush=True)
 
 
 DESCRIPTION = """Simulate Stochastic Gradient Push and its relatives on a heterogeneous cluster, with real numerics.

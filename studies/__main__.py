@@ -14,6 +14,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from types import ModuleType
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import studies
+from sgpsim.__main__ import written
 from sgpsim.errors import NodeFailure, SpecificationError, nearest
 from studies import study
 from studies.study import Study
@@ -124,4 +126,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(written(partial(main, sys.argv[1:]), "studies"))

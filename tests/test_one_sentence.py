@@ -229,3 +229,11 @@ def test_machines_that_become_one_are_refused(file: Path) -> None:
     graph = nx.relabel_nodes(nx.path_graph(5), {4: "03"})
     nx.write_graphml(graph, file.parent / "g.graphml")
     assert "nodes of one number" in refused(sgpsim("run", file, "cluster.graph_file='g.graphml'"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["theory", "mixing", "Complete", "--size", "3"], ["studies", "--list"]])
+def test_theory_and_studies_say_that_nobody_takes_their_output(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        said = subprocess.run([sys.executable, "-m", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert said.returncode == 6 and said.stderr.startswith(f"{command[0]}: the output cannot be") and said.stderr.count("\n") == 1

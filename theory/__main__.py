@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sgpsim.__main__ import written
 from sgpsim.errors import SpecificationError, nearest
 from sgpsim.schedules.schedule import Schedule
 from theory.table import Row, all_cases, judge
@@ -222,4 +223,4 @@ def _width() -> int | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written(main, "theory"))
