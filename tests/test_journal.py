@@ -11,12 +11,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from sgpsim import SGP, Cluster, Experiment, Quadratic, Simulated, Steps, Store, Vectorized, journal, load
 from sgpsim.backends.backend import Backend
+from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant
 from sgpsim.journal import PREFIX, Journal
 from sgpsim.metrics import Row
+from sgpsim.objectives.quadratic import QuadraticArrays
 from sgpsim.schedules.ring import DirectedRing
 
 EXPERIMENT = Experiment(SGP(), Quadratic(3, dimension=2), DirectedRing(3), Steps(12), seeds=(4, 1))
@@ -27,8 +31,10 @@ class Killed(BaseException):
     """The program dies here: nothing after it is done, not even the journal's own end."""
 
 
-def dying(place: Path, backend: Backend, cuts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run EXPERIMENT through a store in `place`, and die after so many cuts, each of which is written at once."""
+def dying(
+    place: Path, backend: Backend, cuts: int, monkeypatch: pytest.MonkeyPatch, experiment: Experiment = EXPERIMENT
+) -> None:
+    """Run the experiment through a store in `place`, and die after so many cuts, each of which is written at once."""
     monkeypatch.setattr(journal, "EVERY", 0.0)
     write, seen = Journal.__call__, []
 
@@ -42,7 +48,7 @@ def dying(place: Path, backend: Backend, cuts: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Journal, "__call__", die)
     monkeypatch.setattr(Journal, "close", lambda self: None)
     with pytest.raises(Killed):
-        Store(place).run("job", EXPERIMENT, backend)
+        Store(place).run("job", experiment, backend)
     monkeypatch.undo()
 
 
@@ -59,6 +65,26 @@ def test_what_a_killed_program_measured_is_the_beginning_of_the_whole_run(
     assert not old and whole.metrics.head(run.metrics.height).equals(run.metrics)
     assert run.metrics.height * 13 == whole.metrics.height * cuts / (2 if isinstance(backend, Simulated) else 1)
     assert not list(tmp_path.glob(f"{PREFIX}*")) and Store(tmp_path).recover() == []
+
+
+@pytest.mark.parametrize("check_every", [1, 10])
+def test_seeds_that_went_on_alone_are_recovered_once(
+    tmp_path: Path, check_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some seeds diverge, the rest is run again without them, and the program is killed then: one row for each figure,
+    defects included, as of the whole run."""
+    descent, objective = SGD(Constant(60.0)), QuadraticArrays(np.eye(1), np.ones((1, 1)), 1.0)
+    experiment = Experiment(SGP(descent), objective, DirectedRing(1), Steps(400), (0, 5, 2, 7, 11, 13, 17), start=1.0)
+    backend = Vectorized(check_every=check_every)
+    whole = backend.run(experiment)
+    ends = whole.curve("loss").group_by("seed").agg(pl.col("step").max())["step"]
+    assert whole.outcome == "diverged" and ends.min() != ends.max(), "seeds that end at different steps"
+    dying(tmp_path, backend, int(ends.min()) + 1 + 50, monkeypatch, experiment)  # pyright: ignore[reportArgumentType, reportOperatorIssue]
+    (sentence,) = Store(tmp_path).recover()
+    rows = load(sentence.split("lies in ")[1]).metrics
+    for seed in experiment.seeds:
+        some = rows.filter(pl.col("seed") == seed)
+        assert whole.metrics.filter(pl.col("seed") == seed).head(some.height).equals(some)
 
 
 def test_killed_twice_is_kept_twice_and_half_a_line_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

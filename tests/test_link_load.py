@@ -254,6 +254,13 @@ def test_a_collective_loads_the_links_by_hand(form: Collective, entries: float) 
     assert loads[0].factor == pytest.approx(10 * 8 * entries / 2)
 
 
+def test_each_way_carries_an_equal_part_and_not_each_last_link() -> None:
+    """Three ways from 0 to 6, two of them through 4."""
+    graph = nx.Graph([(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 5), (4, 6), (5, 6)])
+    loads = Routes(graph, 1.0, 1.0).loads({(0, 6): 6.0})
+    assert loads == pytest.approx({(0, 1): 2, (0, 2): 2, (0, 3): 2, (1, 4): 2, (2, 4): 2, (3, 5): 2, (4, 6): 4, (5, 6): 2})
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 1e9])
 def test_ways_of_equal_decimal_latency_are_equal(scale: float) -> None:
     """0.1 + 0.2 s is as long as 0.3 s, though not in float64: the widest of them is taken, the same there and back."""
