@@ -28,7 +28,7 @@ IMPORTING = "SGPSIM_IMPORTING"
 def sources(value: Any) -> list[str]:
     """What another process must import for the classes and functions of `value` to be known there: module names, and
     the script as a path. Raises SpecificationError where something can't be imported."""
-    names = sorted({_source(home) for home in _homes(value)})
+    names = sorted({_source(home) for home in homes(value)})
     return [name for name in names if name.split(".")[0] != "sgpsim"]
 
 
@@ -56,18 +56,18 @@ def require_not_importing() -> None:
         )
 
 
-def _homes(value: Any) -> Iterator[Any]:
+def homes(value: Any) -> Iterator[Any]:
     """Classes and functions in `value`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield type(value)
         for field in dataclasses.fields(value):
-            yield from _homes(getattr(value, field.name))
+            yield from homes(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for inside in value.values():
-            yield from _homes(inside)
+            yield from homes(inside)
     elif isinstance(value, list | tuple):
         for inside in value:
-            yield from _homes(inside)
+            yield from homes(inside)
     elif callable(value) and hasattr(value, "__qualname__"):
         yield value
 

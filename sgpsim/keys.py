@@ -2,7 +2,8 @@
 
 The rule: the key is the SHA-256 of the experiment, the backend with its cluster, and the versions that determine bits
 (sgpsim with a digest of the source that computes, numpy, scipy, torch if there is one), as canonical JSON. Files count
-by content, not by name or place.
+by content, not by name or place; so do the files that define the user's own classes and functions, but not what these
+import.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from sgpsim.backends.backend import Backend
 from sgpsim.catalogue import ROOMS
+from sgpsim.definitions import homes
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.plain_data import to_plain
@@ -29,6 +33,8 @@ COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metric
 def key(experiment: Experiment, backend: Backend) -> str:
     """The run's key: 64 hexadecimal digits."""
     told = {"experiment": to_plain(experiment), "backend": to_plain(backend)}
+    if own := own_texts(experiment, backend):
+        told["own"] = own
     text = json.dumps(with_files(told, digest), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(f"{text}{json.dumps(versions(), sort_keys=True)}".encode()).hexdigest()
 
@@ -72,6 +78,36 @@ def digest(file: Path) -> str:
     """The SHA-256 of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def own_texts(*values: Any) -> dict[str, str]:
+    """The digest of the text behind every class and function in `values` that is not sgpsim's, by name."""
+    found: dict[str, str] = {}
+    for home in (home for value in values for home in homes(value)):
+        for definition in home.__mro__ if isinstance(home, type) else (home,):
+            module = sys.modules.get(definition.__module__)
+            if module is None or definition.__module__.split(".")[0] in ("sgpsim", "builtins", "abc", "typing"):
+                continue
+            file = getattr(module, "__file__", None)
+            there = file is not None and Path(file).is_file()
+            name = f"{definition.__module__ if there else ''}:{definition.__qualname__}"
+            name = name.removeprefix("__main__").removeprefix("__mp_main__")
+            found[name] = digest(Path(str(file))) if there else _code_digest(definition)
+    return found
+
+
+def _code_digest(definition: Any) -> str:
+    """The digest of what a class or function of an interactive session, which has no file, does."""
+    parts = vars(definition).values() if isinstance(definition, type) else (definition,)
+    parts = [getattr(part, "fget", None) or getattr(part, "__func__", part) for part in parts]
+    codes = [part.__code__ for part in parts if hasattr(part, "__code__")]
+    text = hashlib.sha256()
+    while codes:
+        code = codes.pop()
+        codes += [inside for inside in code.co_consts if isinstance(inside, CodeType)]
+        values = [inside for inside in code.co_consts if not isinstance(inside, CodeType)]
+        text.update(code.co_code + repr((code.co_names, values)).encode())
+    return text.hexdigest()
 
 
 @cache

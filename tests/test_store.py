@@ -8,6 +8,8 @@ import json
 import shutil
 import subprocess
 import sys
+import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,25 @@ def test_the_key_counts_versions_and_the_source_that_computes(monkeypatch: pytes
     before = key(experiment(), simulated())
     monkeypatch.setattr(keys, "source_digest", lambda: "another")
     assert key(experiment(), simulated()) != before
+
+@pytest.mark.parametrize("file", ["methods.py", None])
+def test_the_users_own_text_belongs_to_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None) -> None:
+    """The run of another text was taken for that of this one, whatever had changed in it."""
+    text = (
+        "import sgpsim\n@sgpsim.specification.specification\nclass Mine(sgpsim.SGP):\n    async def run(self, node):\n"
+        "        mass = node.begin()\n        for step in node.steps:\n            node.report(step + 1, {} * mass, None)\n"
+    )
+
+    def keyed(factor: str) -> str:
+        module = types.ModuleType("methods")
+        monkeypatch.setitem(sys.modules, "methods", module)
+        if file is not None:
+            module.__file__ = str(tmp_path / file)
+            (tmp_path / file).write_text(text.format(factor))
+        exec(text.format(factor), vars(module))
+        return key(replace(experiment(), algorithm=module.Mine()), simulated())
+
+    assert keyed("1.0") == keyed("1.0") != keyed("0.5")
 
 
 def test_files_count_by_content_and_travel_with_the_run(tmp_path: Path) -> None:
