@@ -18,6 +18,7 @@ from sgpsim.backends.backend import Progress, refuse_round
 from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
+from sgpsim.backends.gradient_batch import fitting, require_point
 from sgpsim.backends.monitor import Monitor
 from sgpsim.backends.stopping import require_progress
 from sgpsim.budget import Seconds, TargetLoss, most_steps
@@ -80,6 +81,7 @@ class FleetNode(Node):
         self.latest = -1
         self.under_way: dict[int, tuple[Any, float]] = {}
         self.last_gradient: Any = None
+        self.like: Any = np.empty(self.shape, dtype)  # of whose shape and type all values are
         self.kept: list[tuple[Any, ...]] | None = [] if backend.keep_trajectory else None
         self.target = experiment.budget.loss if isinstance(experiment.budget, TargetLoss) else None
         self.reached_at = float("inf")
@@ -107,6 +109,7 @@ class FleetNode(Node):
     def begin(self) -> Mass:
         starts = np.array(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape), order="C")
         mass = Mass(self._placed(starts), self.rounds.ones())
+        self.like = mass.value
         self.start_total = self._sum(mass.value)
         self.magnitude_of_moves = self.moves_total = self.nothing = self._sum(mass.value * 0.0)
         self.before = self._sum(abs(mass.value))
@@ -116,8 +119,9 @@ class FleetNode(Node):
         return mass
 
     async def gradient(self, at: Array) -> Array:
+        require_point(self.algorithm, at, self.like)
         flat = at.reshape(self.flat_shape)
-        found = self.objective.gradients(self.owners, flat, self.draws.take())
+        found = fitting(self.objective, self.objective.gradients(self.owners, flat, self.draws.take()), flat)
         if found.dtype != flat.dtype:
             found = typed_as(found, flat)
         found = found.reshape(self.shape)

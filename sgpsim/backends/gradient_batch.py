@@ -12,8 +12,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.objectives.objective import Objective
 from sgpsim.streams import Reader, stream
+
+
+def require_point(algorithm: Algorithm, at: Any, like: Any) -> None:
+    """Raise SpecificationError where a text asks for a gradient at what is no point of its shape and type (of `like`): numpy
+    would spread or round it without a word."""
+    if getattr(at, "shape", None) != like.shape or at.dtype != like.dtype:
+        raise SpecificationError(
+            f"{type(algorithm).__name__} asks for a gradient at {_kind(at)}; a point here is {_kind(like)}. Multiply by"
+            " Python's numbers, which change no type, and keep the shape."
+        )
+
+
+def fitting(objective: Objective, gradients: Any, points: Any) -> Any:
+    """`gradients` that `objective` gave at `points`, apart from these in memory; SpecificationError for another shape."""
+    if getattr(gradients, "shape", None) != points.shape:
+        raise SpecificationError(
+            f"{type(objective).__name__}.gradients gave {_kind(gradients)} at points of shape {tuple(points.shape)};"
+            " both must have one shape. Give one gradient a point."
+        )
+    if isinstance(gradients, np.ndarray) and np.may_share_memory(gradients, points):
+        return gradients.copy()  # f = |x|^2 / 2 has its points for gradients, and points are written over
+    return gradients
+
+
+def _kind(value: Any) -> str:
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return f"an object of the class {type(value).__name__}"
+    return f"an array of shape {tuple(value.shape)} and type {value.dtype}"
 
 
 class GradientBatch:
@@ -21,11 +52,9 @@ class GradientBatch:
 
     def __init__(self, experiment: Experiment, seed: int, look_ahead: bool) -> None:
         objective = experiment.objective
-        self.objective = objective
+        self.objective, self.algorithm = objective, experiment.algorithm
         self.look_ahead = look_ahead
-        self.readers = [
-            Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)
-        ]
+        self.readers = [Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)]
         self.points: NDArray[Any] = np.zeros((experiment.nodes, objective.dimension), experiment.dtype)
         self.draws: list[Any] = [None] * experiment.nodes
         self.pending: list[int] = []
@@ -38,9 +67,9 @@ class GradientBatch:
         """Node `rank` begins a gradient at `at`, with its next draw. RuntimeError where it has one in flight."""
         if self.busy[rank]:
             raise RuntimeError(
-                f"node {rank} begins a gradient while another is in flight; a machine computes one at a time."
-                " Await the first one."
+                f"node {rank} begins a gradient while another is in flight; a machine computes one at a time. Await the first one."
             )
+        require_point(self.algorithm, at, self.points[rank])
         self.busy[rank] = True
         self.points[rank] = at
         self.draws[rank] = self.readers[rank].take()
@@ -70,7 +99,7 @@ class GradientBatch:
         else:
             order = np.array(pending)
             points, draws = self.points[order], np.array([self.draws[rank] for rank in pending])
-        found = self.objective.gradients(order, points, draws)
+        found = fitting(self.objective, self.objective.gradients(order, points, draws), points)
         found = found.astype(points.dtype, copy=False)
         for rank, gradient in zip(pending, found, strict=True):
             self.results[rank] = gradient

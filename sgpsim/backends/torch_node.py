@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.backends.backend import refuse_round
+from sgpsim.backends.gradient_batch import fitting, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
 from sgpsim.backends.record import Record
@@ -62,6 +63,7 @@ class TorchNode(Node):
         )
         self._draws = Reader(experiment.objective.draws(self.rank, stream(seed, "gradient", self.rank)))
         self._me = np.array([self.rank])
+        self._like = experiment.starts()[self.rank]
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
         self._flying = experiment.algorithm.leaves_in_flight
         self._step = 0
@@ -89,7 +91,9 @@ class TorchNode(Node):
     async def gradient(self, at: Array) -> Array:
         begin = self._clock()
         draw = np.array([self._draws.take()])
-        gradient = self._experiment.objective.gradients(self._me, at[None], draw)[0].astype(at.dtype, copy=False)
+        require_point(self._experiment.algorithm, at, self._like)
+        objective, points = self._experiment.objective, at[None]
+        gradient = fitting(objective, objective.gradients(self._me, points, draw), points)[0].astype(at.dtype, copy=False)
         self.gradients += 1
         if self._durations is not None:
             self._durations.sleep(begin, self._clock)
