@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -307,3 +308,15 @@ def test_the_last_remark_is_shown_however_many_there_are() -> None:
     run = Vectorized().run(job(SGP(), OnePeerExponential(8), Steps(1)))
     run = replace(run, remarks=(*(f"leak {number}" for number in range(20)), "LINKS OVERLOADED"))
     assert shown_remarks(run) == ("leak 0", "leak 1", "leak 2", "leak 3", "(and 16 more remarks)", "LINKS OVERLOADED")
+
+
+@pytest.mark.parametrize(("bandwidth", "remarked"), [(None, True), (math.inf, False), (1e12, False)])
+def test_a_link_whose_bandwidth_was_left_out_is_remarked(bandwidth: float | None, remarked: bool) -> None:
+    graph = two_racks()
+    del graph.edges["rack A", "rack B"]["bandwidth"]
+    if bandwidth is not None:
+        graph.edges["rack A", "rack B"]["bandwidth"] = bandwidth
+    cluster = machines(graph)
+    remarks = load_check(cluster, 1.0, [Traffic(0, {(0, 4): 1.0, (4, 0): 1.0, (0, 1): 1.0}, 0, 10.0)])
+    assert any("no limit, because the graph gives no `bandwidth` there" in remark for remark in remarks) == remarked
+    assert not load_check(cluster, 1.0, [Traffic(0, {(0, 1): 1.0}, 0, 10.0)])  # nothing crossed it

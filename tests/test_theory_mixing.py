@@ -179,7 +179,7 @@ def test_rounded_matrices_given_by_rows_or_symmetric_have_their_own_cure(
     assert asked("--matrix", saved(tmp_path, by_rows.T / by_rows.T.sum(axis=0))) == 0
     capsys.readouterr()
     graph = nx.gnm_random_graph(7, 11, seed=3)
-    rounded = np.round(GraphSchedule(graph, Metropolis()).matrix(0).toarray(), 7)
+    rounded: np.ndarray = np.round(GraphSchedule(graph, Metropolis()).matrix(0).toarray(), 7)
     assert asked("--matrix", saved(tmp_path, rounded)) == 1
     assert "P + np.diag(1 - P.sum(axis=0))" in " ".join(capsys.readouterr().out.replace("│", " ").split())
     require_averaging("D-PSGD", Matrices((rounded + np.diag(1 - rounded.sum(axis=0)),)))

@@ -10,7 +10,7 @@ Several best routes of a pair (equal in latency, width and number of links) carr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sgpsim.clusters.cluster import Cluster
@@ -60,6 +60,15 @@ class Overload(NamedTuple):
 def overloads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> list[Overload]:
     """Every overloaded link of the cluster's graph at its worst seed, the worst first. size: bytes of a message."""
     worst: dict[tuple[Hashable, Hashable], Overload] = {}
+    for load in _loads(cluster, size, traffic):
+        known = worst.get(load[:2])
+        if load.factor > 1 + ROUNDING and (known is None or load.factor > known.factor):
+            worst[load[:2]] = load
+    return sorted(worst.values(), key=lambda overload: (-overload.factor, repr(overload[:2])))
+
+
+def _loads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> Iterator[Overload]:
+    """What crossed every link, full or not, by seed."""
     for seed, messages, collectives, elapsed in traffic if cluster.graph is not None else ():
         sent: Counter[Pair] = Counter()
         for pair, count in messages.items():
@@ -69,18 +78,34 @@ def overloads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> list
             for pair in cluster.collective.partners(cluster.nodes):
                 sent[pair] += each  # pyright: ignore[reportArgumentType]
         for load in cluster.loads(sent):
-            overload = Overload(*load, elapsed, seed)
-            known = worst.get(load[:2])
-            if overload.factor > 1 + ROUNDING and (known is None or overload.factor > known.factor):
-                worst[load[:2]] = overload
-    return sorted(worst.values(), key=lambda overload: (-overload.factor, repr(overload[:2])))
+            yield Overload(*load, elapsed, seed)
+
+
+def _forgotten(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tuple[str, ...]:
+    """A remark on links that were free because they name no bandwidth, where others name one: more likely left out than
+    meant."""
+    links = {load[:2]: load for load in _loads(cluster, size, traffic) if load.bytes > 0}
+    free = [
+        link
+        for link, load in links.items()
+        if load.capacity == float("inf") and cluster.graph is not None and "bandwidth" not in cluster.graph.edges[link]
+    ]
+    if not free or all(load.capacity == float("inf") for load in links.values()):
+        return ()
+    begin, end = min(free, key=repr)
+    more = f" and {len(free) - 1} more links" if len(free) > 1 else ""
+    return (
+        f"{begin!r} -> {end!r}{more} had no limit, because the graph gives no `bandwidth` there, as it does elsewhere. Give"
+        " it, inf if no limit is meant, or a bandwidth of the network for all links without their own.",
+    )
 
 
 def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tuple[str, ...]:
-    """`overloads` as a remark of the run; none where every link could carry its bytes."""
-    found = overloads(cluster, size, traffic)
+    """`overloads` as a remark of the run; none where every link could carry its bytes. Before it, links without a limit."""
+    traffic = list(traffic)
+    found, forgotten = overloads(cluster, size, traffic), _forgotten(cluster, size, traffic)
     if not found:
-        return ()
+        return forgotten
     told = [
         f"{load.begin!r} -> {load.end!r}: the {load.bytes / 1e9:.4g} GB that crossed it need {load.seconds:.4g} s at"
         f" {load.capacity / 1e6:.4g} MB/s, {load.factor:.3g} times the {load.elapsed:.4g} s of the run (seed {load.seed})"
@@ -88,6 +113,7 @@ def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     ]
     more = f"; and {len(found) - SHOWN} more links" if len(found) > SHOWN else ""
     return (
+        *forgotten,
         f"{OVERLOADED}, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
         " here. Take the seconds needed as a lower bound, or send less.",
     )
