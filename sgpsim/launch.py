@@ -6,6 +6,7 @@ NodeFailure or MassLeak that carry the run so far.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from sgpsim.launcher import Launcher, with_run
 from sgpsim.run import Run
 from sgpsim.store import Store, load
 from sgpsim.toml_files import read
-from sgpsim.unfinished import Case, begin, recover, tell
+from sgpsim.unfinished import Case, begin, hold, recover, tell
 
 
 def launch(
@@ -106,6 +107,7 @@ def launch_file(
             raise leak
         return run, there
     folder = begin(store.folder, file.name)
+    lock = hold(folder)  # until its run is saved: another launch takes what nobody holds
     try:
         try:
             run = launch_all([case], processes, progress, folder, file.name)[0]
@@ -122,6 +124,7 @@ def launch_file(
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
     return run, place
 
 

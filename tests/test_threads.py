@@ -17,6 +17,7 @@ from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.keys import key
 from sgpsim.objectives.quadratic import Quadratic
@@ -81,3 +82,8 @@ def test_torch_is_limited_too() -> None:
         assert np.isfinite(run.final.values).all()
     finally:
         torch.set_num_threads(before)
+
+
+def test_more_threads_than_a_library_can_be_told_are_refused() -> None:
+    with pytest.raises(SpecificationError, match="at most 1024"):
+        backends(1 << 31)

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,6 +45,7 @@ from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.ring import UndirectedRing
 from sgpsim.store import Store, load
 from sgpsim.toml_files import read
+from sgpsim.unfinished import recover
 
 pytest.importorskip("torch")
 NODES = 4
@@ -258,6 +260,7 @@ TORCHRUN_JOB = '''
 import os, signal, sys, time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -412,6 +415,21 @@ def test_a_file_is_launched_and_its_run_stored(tmp_path: Path) -> None:
     told = load(folder)
     assert told.outcome == "finished" and told.backend == "TorchDistributed"
     assert np.array_equal(told.final.values, Simulated(CLUSTER).run(told.experiment).final.values)
+
+
+def test_no_other_launch_takes_the_records_of_a_living_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small.toml").write_text(TOML)
+    run, seen = Simulated(CLUSTER).run(read(tmp_path / "small.toml").experiment), []
+
+    def others(store: Store, *given: Any) -> Path:
+        seen.append(recover(store.folder))  # between the end of the processes and that of the saving
+        return save(store, *given)
+
+    save = Store.save
+    monkeypatch.setattr(Store, "save", others)
+    monkeypatch.setattr("sgpsim.launch.launch_all", lambda *_: seen.append(recover(tmp_path / "runs")) or [run])
+    _, place = launch_file(tmp_path / "small.toml", out=tmp_path / "runs")
+    assert seen == [[], []] and list((tmp_path / "runs").iterdir()) == [place]
 
 
 def test_a_run_that_is_there_is_not_measured_again_and_thrown_away(

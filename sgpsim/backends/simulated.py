@@ -32,7 +32,7 @@ from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Keep, Measurements
-from sgpsim.ranges import Count, Whole
+from sgpsim.ranges import Threads, Whole
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, worst
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
@@ -59,7 +59,7 @@ class Simulated(Backend):
     keep_trajectory: bool = False
     drop: tuple[Whole, Whole, Whole] | None = None
     look_ahead: bool = True
-    threads: Count = 1
+    threads: Threads = 1
 
     def check(self, experiment: Experiment) -> None:
         require_fit(self.cluster, experiment)

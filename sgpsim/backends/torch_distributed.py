@@ -24,7 +24,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
-from sgpsim.ranges import Count, Range, Whole
+from sgpsim.ranges import Range, Threads, Whole
 from sgpsim.run import Run
 from sgpsim.specification import specification
 
@@ -54,7 +54,7 @@ class TorchDistributed(Backend):
     keep_trajectory: bool = False
     drop: tuple[Whole, Whole, Whole] | None = None
     hung_after: Patience = 600.0
-    threads: Count = 1
+    threads: Threads = 1
 
     def __post_init__(self) -> None:
         if self.compute == "sleep" and self.cluster is None:

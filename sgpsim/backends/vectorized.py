@@ -22,7 +22,7 @@ from sgpsim.clusters.link_load import Traffic, load_check
 from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
-from sgpsim.ranges import Count
+from sgpsim.ranges import Count, Threads
 from sgpsim.run import Outcome, Run, merged, part, provenance
 from sgpsim.specification import specification
 from sgpsim.threads import limited
@@ -41,7 +41,7 @@ class Vectorized(Backend):
     trace: bool = False
     keep_trajectory: bool = False
     device: str | None = None
-    threads: Count = 1
+    threads: Threads = 1
 
     def __post_init__(self) -> None:
         if self.device is not None and not re.fullmatch(r"(cpu|cuda)(:\d{1,4})?", self.device):
