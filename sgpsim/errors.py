@@ -121,4 +121,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A clause that offers the nearest known word: `did you mean 'nodes'?` or the list of all, if none is near."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}."
+    return f"did you mean {close[0]!r}?" if close else f"known: {('; ' if any(', ' in name for name in names) else ', ').join(names)}."

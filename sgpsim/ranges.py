@@ -81,7 +81,7 @@ Part = Annotated[float, Range("a number in (0, 1]", "0.5", SMALLEST, 1.0)]
 Between = Annotated[float, Range("a number strictly between 0 and 1", "0.5", SMALLEST, _BELOW_ONE)]
 
 Count = Annotated[int, Range("a whole number of at least 1", "1", 1, MOST_COUNT)]
-Whole = Annotated[int, Range("a whole number of at least 0", "0", 0, MOST_COUNT)]
+Whole = Annotated[int, Range("a whole number of at least 0", "10", 0, MOST_COUNT)]
 Seed = Annotated[int, Range("a whole number of at least 0", "0", 0, MOST_COUNT)]
 Threads = Annotated[int, Range("a whole number of at least 1", "1", 1, 1024)]
 Nodes = Annotated[int, Range("a whole number of at least 1", "8", 1, MOST_NODES)]

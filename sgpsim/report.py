@@ -25,9 +25,10 @@ from sgpsim.timeline import gantt
 LOOK = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
-figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } figcaption { font-size: .9rem; color: #444; }
+figure { margin: 1rem 0; overflow-x: auto; } figure img { max-width: 100%; height: auto; } figcaption { font-size: .9rem; color: #444; }
 table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eee; vertical-align: top; }
+@media (max-width: 40rem) { figure img { min-width: 40rem; } }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } th { border-bottom: 1px solid #888; }
 """
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sgpsim.budget import pace
+from sgpsim.budget import TargetLoss, pace
 from sgpsim.metrics import METRICS
 from sgpsim.run import Run
 
@@ -99,6 +99,7 @@ def about(run: Run) -> pl.DataFrame:
         ("message", f"{bytes_told(experiment.message_size)}, numerics in {experiment.dtype}"),
         ("backend", run.backend),
         ("outcome", run.outcome),
+        *_target(run),
         *(("remark", remark) for remark in shown_remarks(run)),
         *(("seconds a step", words) for words in ([] if in_step else pace(experiment.budget, experiment.nodes))),
         *((name.replace("_", " "), f"{value:.6g}") for name, value in run.statistics.items()),
@@ -107,6 +108,15 @@ def about(run: Run) -> pl.DataFrame:
         if name in run.provenance:
             rows.append((name, str(run.provenance[name])))
     return pl.DataFrame(rows, schema={"item": pl.String, "value": pl.String}, orient="row")
+
+
+def _target(run: Run) -> list[tuple[str, str]]:
+    """Under a TargetLoss budget, how many seeds reached the loss: one that did not finishes too, with its steps spent."""
+    budget = run.experiment.budget
+    if not isinstance(budget, TargetLoss):
+        return []
+    times = run.time_to(budget.loss)["time"]
+    return [("target", f"loss <= {budget.loss:g} reached by {times.count()} of {len(times)} seeds")]
 
 
 QUARTILES = {"low": "lower_quartile", "high": "upper_quartile"}

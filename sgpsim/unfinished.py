@@ -183,7 +183,7 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
             sentences += [sentence] if sentence else []
         except SpecificationError as error:
             sentences.append(
-                f"an earlier launch was killed, and its records in {folder} are no run yet ({error}) To make one of them"
+                f"an earlier launch was killed, and its records in {folder} are no run yet: {error} To make one of them"
                 f" with the code that they name, call sgpsim.unfinished.recover({str(out)!r}, trust=True)"
             )
         except DAMAGE as error:

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code: 0, 2 for bad input, 4 where a real process failed, or that of the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m studies", description="Questions about stochastic gradient push, answered by figures.")
     parser.add_argument("name", nargs="?", help="which study; see --list")
-    parser.add_argument("--list", action="store_true", help="tell all studies and their questions")
+    parser.add_argument("--list", action="store_true", help="all studies and their questions")
     parser.add_argument("--fast", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--out", type=Path, default=Path("out/studies"), help="folder for PNG, PDF and CSV (default: %(default)s)")
     asked, rest = parser.parse_known_args(arguments)

@@ -66,7 +66,7 @@ class Figure:
         return self.job, self.what, value, spread, self.note, f"{target} {verdict}".strip()
 
 
-COLUMNS = ("job", "figure", "ratio", "95 % interval", "a round of ours, bare", "target")
+COLUMNS = ("job", "ours against the bare loop", "bare / ours", "95 % interval", "a round of ours, bare", "target")
 
 ELSEWHERE = (
     ("tvopt 0.2.7 (full gradients)", "14-42 k", "16-25 k", "19-27 k", "no"),
@@ -108,7 +108,7 @@ def gloo(pairs: int, brief: bool) -> list[Figure]:
     cpu, wall = processes.measured(short, long, min(pairs, 10))
     job = f"SGP on {processes.PROCESSES} gloo processes, d = {processes.JOB.dimension}"
     return [
-        figure(job, "TorchDistributed / isend and irecv, CPU of all", cpu),
+        figure(job, "TorchDistributed against isend and irecv, CPU of all", cpu),
         figure(job, "the same, wall clock", wall),
     ]
 

@@ -234,7 +234,7 @@ def _common(nodes: int, blocks: int, seeds: int = 1) -> Row:
     job, backend, mixing = common(nodes, seeds), Vectorized(cluster(nodes)), regular_mixing(nodes)
     return Row(
         f"common job, n = {nodes}" + (f", {seeds} seeds" if seeds > 1 else ""),
-        "Vectorized / numpy",
+        "Vectorized against numpy",
         lambda rounds: backend.run(job.experiment(DPSGD, regular(nodes), rounds)),
         lambda rounds: job.dpsgd(mixing, rounds),
         50,
@@ -247,7 +247,7 @@ def _set_up(rounds: int) -> Row:
     job = common(64)
     return Row(
         "common job, n = 64",
-        f"Vectorized / numpy, set-up and {rounds} round{'s' * (rounds > 1)}",
+        f"Vectorized against numpy, set-up and {rounds} round{'s' * (rounds > 1)}",
         lambda rounds: Vectorized(cluster(64)).run(job.experiment(DPSGD, regular(64), rounds)),
         lambda rounds: job.dpsgd(regular_mixing(64), rounds),
         rounds,
@@ -267,7 +267,7 @@ def _push(
     backend = Vectorized(cluster(job.nodes), device=device)
     return Row(
         f"{method.__name__}, {job.size}",
-        "Vectorized / numpy" if device is None else "Vectorized on torch / torch, CPU",
+        "Vectorized against numpy" if device is None else "Vectorized on torch against torch, CPU",
         lambda rounds: backend.run(job.experiment(method, OnePeerExponential(job.nodes), rounds)),
         lambda rounds: job.push(loop, rounds),
         short,
@@ -280,7 +280,7 @@ def _simulated(job: Logistic) -> Row:
     backend = Simulated(cluster(job.nodes), trace=False)
     return Row(
         f"SGP, {job.size}",
-        "Simulated / SimPy processes",
+        "Simulated against SimPy processes",
         lambda rounds: backend.run(job.experiment(SGP, OnePeerExponential(job.nodes), rounds)),
         lambda rounds: simulated_bare(job, rounds),
         20,
@@ -291,7 +291,7 @@ def _simulated(job: Logistic) -> Row:
 
 def _asynchronous(job: Asynchronous) -> Row:
     name = f"ADPSGD, n = {job.nodes}, d = {job.dimension}"
-    return Row(name, "Simulated / SimPy processes", job.ours, job.bare, 5, 5 + BLOCK, pairs=10)
+    return Row(name, "Simulated against SimPy processes", job.ours, job.bare, 5, 5 + BLOCK, pairs=10)
 
 
 def _clock(nodes: int, pairs: int | None = None) -> Row:
@@ -299,7 +299,7 @@ def _clock(nodes: int, pairs: int | None = None) -> Row:
     occupancy = MEGABYTE / BANDWIDTH
     return Row(
         f"clock of SGP alone, n = {nodes}",
-        "max-plus recursion / SimPy processes",
+        "max-plus recursion against SimPy processes",
         lambda rounds: clock_only(nodes, rounds),
         lambda rounds: bare.events(bare.block_seconds(nodes, rounds), occupancy, LATENCY),
         20,

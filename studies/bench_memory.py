@@ -1,4 +1,4 @@
-"""Peak memory of one job, looked at in a process of its own: `python -m studies.bench_memory simulated` prints MB,
+"""For `bench`: peak memory of one job, in a process of its own: `python -m studies.bench_memory simulated` prints MB,
 `vectorized` prints the peak over the bytes of state and data.
 
 The rule: nothing is imported here that the job does not need, since what is imported counts.

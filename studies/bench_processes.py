@@ -1,4 +1,4 @@
-"""Four processes over gloo: sgpsim's SGP beside a loop of bare isend and irecv, in turn, in the same processes.
+"""For `bench`: four processes over gloo, sgpsim's SGP beside a loop of bare isend and irecv, in turn, in the same processes.
 
 The rule: the processes are started once, as torchrun would, and each notes the CPU seconds of every run of its own; the
 parent adds the four up. Rank 0 notes the wall-clock seconds too, from a barrier to a barrier.

@@ -53,7 +53,7 @@ def test_who_computes_for_too_long_is_blamed_and_who_waits_for_it_is_not() -> No
     assert _watched(25, shown) is None, "slow is not dead: its heart beats"
     found = _watched(32, shown)
     assert found is not None and found == Verdict(
-        2, "node 2 has not moved for 30 s though its heart beats (last seen at step 17, while computing)"
+        2, "node 2 has not moved for 30 s though its heartbeat goes on (last seen at step 17, while computing)"
     )
     assert and_so_the_others(found, 3) == f"{found.sentence}; nodes 0, 1 were stopped."
 

@@ -20,7 +20,7 @@ from test_store import rewritten
 
 from sgpsim.__main__ import main
 from sgpsim.commands.show import tell
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, nearest
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.store import load
 
@@ -237,3 +237,8 @@ def test_theory_and_studies_say_that_nobody_takes_their_output(command: list[str
     with open("/dev/full", "w") as full:
         said = subprocess.run([sys.executable, "-m", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert said.returncode == 6 and said.stderr.startswith(f"{command[0]}: the output cannot be") and said.stderr.count("\n") == 1
+
+
+def test_names_that_hold_commas_are_listed_apart() -> None:
+    assert nearest("zzz", ["D1", "D1, late"]) == "known: D1; D1, late."
+    assert nearest("zzz", ["D1", "D2"]) == "known: D1, D2."

@@ -21,7 +21,7 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
-from sgpsim.budget import Steps
+from sgpsim.budget import Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
@@ -351,3 +351,11 @@ def test_a_comparison_says_what_its_marks_are_and_which_runs_are_not_whole() -> 
     assert axes.get_title(loc="right") == "bar: median; whisker: quartiles; dots: seeds"
     assert "median: never (1 of 3 seeds)" in [text.get_text().strip() for text in axes.texts]
     assert not target_figure({"one": made(seeds[:2])}, 1.0).axes[0].get_title(loc="right"), "one seed has no quartiles"
+
+
+def test_a_summary_says_whether_the_target_was_reached() -> None:
+    rows = [(0, 0, 0.0, 9.0, 0.0), (0, 1, 2.0, 0.5, 1.0), (1, 0, 0.0, 9.0, 0.0), (1, 1, 2.0, 5.0, 1.0)]
+    run = made(rows)
+    aimed = replace(run, experiment=replace(run.experiment, budget=TargetLoss(1.0, 1)))
+    assert ("target", "loss <= 1 reached by 1 of 2 seeds") in about(aimed).rows()
+    assert "target" not in about(run)["item"].to_list()

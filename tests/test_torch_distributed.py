@@ -222,7 +222,7 @@ def test_a_stopped_process_is_named_and_the_others_end() -> None:
 def test_a_gradient_that_never_ends_is_named() -> None:
     cluster = Cluster(NODES, ConstantTime(0.001), stragglers=(SlowFrom((2,), 1e6, 1.0),))
     failure, _, _ = _fail(TorchDistributed(timeout=2, compute="sleep", cluster=cluster, hung_after=6), None)
-    assert str(failure).startswith("node 2 has not moved for 6 s though its heart beats (last seen at step ")
+    assert str(failure).startswith("node 2 has not moved for 6 s though its heartbeat goes on (last seen at step ")
     assert "while computing)" in str(failure)
 
 
@@ -363,7 +363,7 @@ def test_torchrun_gives_the_same_run_and_names_a_process_that_dies(tmp_path: Pat
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("loop", "node 2 has not moved for 3 s though its heart beats (last seen at step 29, while computing); nodes 0"),
+        ("loop", "node 2 has not moved for 3 s though its heartbeat goes on (last seen at step 29, while computing); nodes 0"),
         ("raise", "node 2 failed at step 29, while computing: ValueError: no such number; nodes 0, 1, 3 were stopped."),
         ("lose", "the message of round 30 from node 2 to node 3 never came, though later ones did"),
     ],

@@ -170,7 +170,7 @@ class Watch:
         longest = self.start_timeout if pulse.activity == Activity.STARTING else self.hung_after
         return (
             now - self._moved[rank] - longest,
-            f"node {rank} has not moved for {longest:g} s though its heart beats {where}",
+            f"node {rank} has not moved for {longest:g} s though its heartbeat goes on {where}",
         )
 
     def _all_wait(self, now: float) -> Verdict | None:

@@ -27,10 +27,12 @@ def main(
         timeout: seconds without a sign of life after which a process is taken for dead
     """
     from sgpsim.commands.run import DIVERGED
+    from sgpsim.commands.show import tell
     from sgpsim.launch import launch_file
     from sgpsim.progress import bar
 
     with bar(file.stem) as progress:
         run, folder = launch_file(file, processes, timeout, out, overrides, progress)
-    print(f"saved in {folder}")
+    tell(run)
+    print(f"\nsaved in {folder}")
     return DIVERGED if run.outcome == "diverged" else 0

@@ -18,7 +18,7 @@ def main(
     start: float = 0.0,
     end: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
 ) -> int:
-    """Print the tables of runs, and draw each against steps, seconds and bytes, with a timeline where it kept a trace.
+    """Print the tables of runs, and draw each against steps, seconds and bytes, with a timeline of those that kept a trace.
 
     Args:
         runs: run folders

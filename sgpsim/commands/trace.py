@@ -29,8 +29,8 @@ def main(
     for folder, run in zip(runs, load_all(runs).values(), strict=True):
         if run.trace is None:
             raise SpecificationError(
-                f"the run in {str(folder)!r} kept no trace; a trace needs trace=true. Run it again with"
-                " backend.trace=true."
+                f"the run in {str(folder)!r} kept no trace: it was long, was killed, or was told not to."
+                " Run it again with backend.type=vectorized (or simulated) backend.trace=true."
             )
         traced = sorted(set(run.trace.spans["seed"].to_list()))
         if seed is not None and seed not in traced:
