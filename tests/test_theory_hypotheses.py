@@ -37,6 +37,7 @@ from theory.delays import augmented
 from theory.evidence import moments_of
 from theory.mixing import mixing
 from theory.setting import Setting, SweepPoint
+from theory.statistics import tails
 from theory.sweep import Sweep
 from theory.verdict import Outcome, verify
 
@@ -262,6 +263,23 @@ def test_one_step_and_consensus_bounds_are_those_of_plain_loops(nodes: int) -> N
     assert CLAIMS["consensus bound"].predicted(setting, seen).values[:, 0, 0] == pytest.approx(bound, rel=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.2, 1e-17, 1e-25])
+def test_norms_are_the_largest_over_all_starts_however_small_a_weight_becomes(share: float) -> None:
+    """Node 2 is given almost nothing: its weight still falls when those of the others have long settled, and kernels divide by it."""
+    matrix = np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.0], [share, share, 0.5]])
+    chain, steps = Chain.of_matrices(matrix / matrix.sum(axis=0), 120), 120
+    shares, weights, norms = chain.rounds[0], [np.ones(3)], np.zeros(steps + 1)
+    for step in range(steps):
+        weights.append(shares @ weights[step])
+    for start in range(steps + 1):
+        product = np.eye(3)
+        for stop in range(start, steps + 1):
+            norms[stop - start] = max(norms[stop - start], np.linalg.norm(product / weights[stop][:, None] - 1 / 3, 2))
+            product = shares @ product
+    found = profile(chain, 40, None).norms
+    assert found == pytest.approx(norms[: len(found)], rel=1e-9, abs=1e-12)
+
+
 def test_what_is_cut_off_is_bounded_by_the_sums_themselves() -> None:
     known = Contraction(time=2, least=0.1, weight=0.5, nodes=3)
     for power in (1, 2):  # 3 is the last length of a block of T = 2
@@ -289,6 +307,11 @@ def test_the_gap_is_per_round() -> None:
 
 
 # -- no more than rounding ---------------------------------------------------------------------------------------------
+
+
+def test_a_spread_beyond_all_numbers_decides_nothing() -> None:
+    tail = tails(np.array([[1e200, -1e200, 3e200]]))
+    assert (float(tail.below[0]), float(tail.above[0])) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 2e-9), ("float32", 1e-2)])

@@ -22,7 +22,7 @@ from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import TOLERANCE
 
 SETTLED = 1e-15
-"""Relative change of the weights over a period below which they count as periodic."""
+"""Relative change of every single weight over a period below which they count as periodic: kernels divide by the smallest one."""
 
 
 LARGE = 128
@@ -127,7 +127,7 @@ class Chain:
             return self.horizon + 1
         period = len(self.rounds)
         later, earlier = self.weights[period:], self.weights[:-period]
-        moving = np.flatnonzero((np.abs(later - earlier) > SETTLED * self.weights.max()).any(axis=1))
+        moving = np.flatnonzero((np.abs(later - earlier) > SETTLED * later).any(axis=1))
         return min(self.horizon + 1, period + (int(moving[-1]) + 1 if len(moving) else 0))
 
     def product(self, start: int, stop: int) -> NDArray[np.float64]:

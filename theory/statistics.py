@@ -68,7 +68,8 @@ def tails(samples: NDArray[np.float64]) -> Tail:
     """One-sided Student tests of E <> 0 per point, over the last axis. Samples without spread decide by their sign;
     all 0 counts as below."""
     runs = samples.shape[-1]
-    mean, spread = samples.mean(axis=-1), samples.std(axis=-1, ddof=1) / np.sqrt(runs)
+    with np.errstate(over="ignore"):  # a spread beyond all numbers decides nothing
+        mean, spread = samples.mean(axis=-1), samples.std(axis=-1, ddof=1) / np.sqrt(runs)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 0, mean / spread, np.where(mean > 0, np.inf, -np.inf))
     return Tail(np.asarray(stats.t.cdf(ratio, runs - 1)), np.asarray(stats.t.sf(ratio, runs - 1)))
