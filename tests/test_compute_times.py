@@ -268,3 +268,12 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "times.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(SpecificationError, match="not a CSV text file"):
         MeasuredTimes(str(tmp_path / "times.csv"))
+
+
+@pytest.mark.parametrize("name", ["ms", "time_ms", "Time (ms)", "step milliseconds"])
+def test_a_column_that_names_another_unit_is_not_read_as_seconds(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"{name}\n112.5\n")
+    with pytest.raises(SpecificationError, match="Convert it to seconds"):
+        MeasuredTimes(path)
+    assert MeasuredTimes(path, column=name).mean == 112.5  # control: said to be seconds
+    assert MeasuredTimes(written(tmp_path, "items\n112.5\n")).mean == 112.5  # control: another word with these letters

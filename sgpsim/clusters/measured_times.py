@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import NoReturn, cast
 
@@ -22,6 +23,8 @@ from sgpsim.errors import SpecificationError, nearest
 from sgpsim.input_files import content_of
 from sgpsim.specification import specification
 
+OTHER_UNITS = frozenset({"ms", "us", "ns", "msec", "usec", "milliseconds", "microseconds", "nanoseconds", "minutes", "hours"})
+"""Words in a column's name that say that it holds no seconds."""
 EVERYBODY = -1
 """Key of the durations that belong to no node in particular."""
 
@@ -122,6 +125,11 @@ def _columns(path: str, header: list[str], width: int, column: str) -> tuple[int
             )
         return width - 1, 0 if width == 2 else None
     wanted = column or ("seconds" if width > 1 else header[0])
+    if not column and OTHER_UNITS & set(re.split(r"[^a-z]+", wanted.lower())):
+        raise SpecificationError(
+            f"MeasuredTimes: {path} calls its column {wanted!r}, and seconds are read. Convert it to seconds, or name it"
+            " (column) if seconds are what it holds."
+        )
     if wanted not in header:
         raise SpecificationError(
             f"MeasuredTimes(column): {path} has no column {wanted!r}; {nearest(wanted, header)}"
