@@ -21,6 +21,8 @@ from typing import Any
 
 from sgpsim.backends.backend import Backend
 from sgpsim.catalogue import ROOMS
+from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.physical_graph import contents
 from sgpsim.definitions import homes
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.experiment import Experiment
@@ -33,6 +35,9 @@ COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metric
 def key(experiment: Experiment, backend: Backend) -> str:
     """The run's key: 64 hexadecimal digits."""
     told = {"experiment": to_plain(experiment), "backend": to_plain(backend)}
+    cluster = getattr(backend, "cluster", None)
+    if isinstance(cluster, Cluster) and cluster.graph is not None:  # the order of its links is no matter of the cluster's
+        told["backend"]["cluster"]["graph"] = repr(contents(cluster.graph))
     if own := own_texts(experiment, backend):
         told["own"] = own
     text = json.dumps(with_files(told, digest), sort_keys=True, separators=(",", ":"), allow_nan=False)

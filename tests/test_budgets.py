@@ -17,6 +17,8 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends import vectorized
+from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Budget, Gradients, Seconds, Steps, TargetLoss
@@ -29,6 +31,7 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.mass import Mass
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
@@ -197,3 +200,23 @@ def test_no_steps_are_a_run_too() -> None:
             run = backend.run(Experiment(method, Quadratic(4, 2), UndirectedRing(4), Steps(0), start=1.0))
             assert run.outcome == "finished" and (run.final.values == 1.0).all() and (run.final.clocks == 0.0).all()
             assert run.curve("loss")["step"].to_list() == [0]
+
+
+def test_an_interruption_before_a_seed_has_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds with a target go one by one; what the first of them computed is no finished run of all."""
+    begun: list[int] = []
+
+    class Interrupted(FleetNode):
+        def begin(self) -> Mass:
+            begun.append(self.seeds[0])
+            if len(begun) == 2:
+                raise KeyboardInterrupt
+            return super().begin()
+
+    monkeypatch.setattr(vectorized, "FleetNode", Interrupted)
+    found = Experiment(SGP(), Quadratic(4, 2), OnePeerExponential(4), TargetLoss(-1.0, 5), seeds=(3, 1, 2))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        Vectorized().run(found)
+    run = stop.value.run  # type: ignore[attr-defined]
+    assert run.outcome == "interrupted" and set(run.metrics["seed"]) == {3}
+    assert np.isfinite(run.final.values[:, 0]).all() and np.isnan(run.final.values[:, 1:]).all()

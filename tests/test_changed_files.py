@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.measured_times import MeasuredTimes
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.keys import key
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.table import Table
@@ -72,3 +74,15 @@ def test_a_file_that_changes_while_a_run_goes_on_does_not_change_its_key(tmp_pat
     _, folder, _ = store.run("one", *with_table(file, 1), change)
     assert store.find(*with_table(file, 0)) is None
     assert store.find(*with_table(file, 1)) == folder
+
+
+def test_clusters_that_are_equal_have_one_key() -> None:
+    """Whatever the order in which links were added, and 1 or 1.0; a link of another latency is another cluster."""
+    experiment = Experiment(SGP(), Quadratic(3, 1), DirectedRing(3), Steps(3))
+    one = nx.Graph([(0, 1, {"latency": 1}), (1, 2, {"latency": 2}), (2, 0, {"bandwidth": 5})])
+    same = nx.Graph([(0, 2, {"bandwidth": 5.0}), (2, 1, {"latency": 2.0}), (1, 0, {"latency": 1.0})])
+    other = nx.Graph([(0, 1, {"latency": 1}), (1, 2, {"latency": 3}), (2, 0, {"bandwidth": 5})])
+    clusters = [Cluster(3, graph=graph) for graph in (one, same, other)]
+    keys = [key(experiment, Vectorized(cluster)) for cluster in clusters]
+    assert clusters[0] == clusters[1] != clusters[2] and keys[0] == keys[1] != keys[2]
+    assert keys[0] != key(experiment, Vectorized(Cluster(3)))

@@ -48,7 +48,7 @@ def assert_alike(runs: list[Run]) -> None:
         values, others = (frame["value"].to_numpy() for frame in (table, tables[0]))
         if run.experiment.algorithm.leaves_in_flight:  # what is in flight is added in another order
             values, others = (np.nan_to_num(each, nan=np.inf) for each in (values, others))
-            np.testing.assert_allclose(values, others, rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(values, others, rtol=1e-9, atol=1e-9)
         else:
             np.testing.assert_array_equal(values, others)
 
