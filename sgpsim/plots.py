@@ -126,8 +126,10 @@ def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "
         axes.set_ylim(values.min() / 2, top)
         inside = [table.filter(pl.col("value") <= top)["at"].to_numpy() for table in tables.values()]
         last = float(np.concatenate(inside).max(initial=0.0))
-        if last > 0:  # else all have left at once
-            axes.set_xlim(-0.02 * last / scale, 1.05 * last / scale)
+        if last == 0:  # all have left at once: up to the first that was measured outside
+            outside = [table.filter(~(pl.col("value") <= top))["at"].to_numpy() for table in tables.values()]
+            last = float(np.concatenate(outside).min())
+        axes.set_xlim(-0.02 * last / scale, 1.05 * last / scale)
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
         if values.max() < 300 * values.min():  # too few powers of ten to read the axis by

@@ -1,7 +1,7 @@
 """Timeline: a Gantt chart of what every node did when.
 
-The rule: one row per node. Its upper part shows computing, waiting and collectives; the thin lane
-below shows when the node's port was busy sending. Only what lies between `start` and `end` is drawn.
+The rule: one row per node. Its upper part shows computing, waiting and collectives; the thin lane below shows when the
+node's port was busy sending. Only what lies between `start` and `end` is drawn.
 """
 
 from __future__ import annotations

@@ -359,3 +359,9 @@ def test_a_summary_says_whether_the_target_was_reached() -> None:
     aimed = replace(run, experiment=replace(run.experiment, budget=TargetLoss(1.0, 1)))
     assert ("target", "loss <= 1 reached by 1 of 2 seeds") in about(aimed).rows()
     assert "target" not in about(run)["item"].to_list()
+
+
+def test_a_curve_that_leaves_the_picture_at_once_is_seen_to() -> None:
+    rows = [(0, step, float(step), 1.0 if step == 0 else 1e9**step, float(step)) for step in range(9)]
+    for axes in three_axes({"run": replace(made(rows), outcome="diverged")}).axes:
+        assert axes.get_xlim()[1] < 1.5, "the axis ends where the first value outside was measured"

@@ -1,7 +1,7 @@
 """Liveness: which of several real processes is dead or hung, told from what each last said about itself.
 
-The rule: slow is not dead. A process is dead once it has shown no sign of life for the time-out: a heart beat, a move,
-or processor time where the watch can see that. One whose heart beats may compute for as long as `hung_after`, and
+The rule: slow is not dead. A process is dead once it has shown no sign of life for the time-out: a heartbeat, a move,
+or processor time where the watch can see that. One with a heartbeat may compute for as long as `hung_after`, and
 whoever waits for somebody else is excused. If all beat and all wait, they wait for each other. Nothing here reads a
 foreign clock: a pulse holds counters, and the watch notes by its own clock when it saw them change.
 """
@@ -117,7 +117,7 @@ class Watch:
 
     timeout: seconds without a sign of life after which a process is dead, and seconds after which processes that all
     wait are held to wait for each other. start_timeout: seconds until the first sign of life, and until all have
-    joined. hung_after: seconds that a process whose heart beats may compute without a move.
+    joined. hung_after: seconds that a process with a heartbeat may compute without a move.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Membership: a process's place among the others, from joining the group to leaving it.
 
-The rule: while a process is a member its heart beats on a thread of its own, and shows its pulse on a board. Under
+The rule: while a process is a member, a thread of its own (the heart) gives a heartbeat on a board. Under
 sgpsim's launcher the parent watches the board. Under torchrun, or whoever else sets RANK and WORLD_SIZE, there is no
 such parent, so each heart also watches all others; the first
 verdict, kept in the store, is everybody's.

@@ -34,9 +34,9 @@ Patience = Annotated[float, Range("a finite number above 0", "30.0", 1e-3, 1e9)]
 
 @specification
 class TorchDistributed(Backend):
-    """timeout: seconds after which a process that shows no sign of life (its heart beats on a thread of its own) is
+    """timeout: seconds after which a process that shows no sign of life (a thread of its own gives a heartbeat) is
     dead, and after which nodes that all wait are held to wait for each other; a gradient may take longer, a message
-    may not. hung_after: seconds that one gradient may take although the heart beats: what computes for ever ends too.
+    may not. hung_after: seconds that one gradient may take although there is a heartbeat: what computes for ever ends too.
     threads: of one matrix product in each process (other numbers, other bits).
 
     compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s
