@@ -45,6 +45,12 @@ def understood(what: str, path: str | Path, kind: str, cure: str, read: Callable
         ) from error
 
 
+def whole_number(text: str) -> int | None:
+    """The number that `text` writes in up to nine digits; None for any other text. Python itself refuses to read thousands
+    of digits, and reads those of other scripts."""
+    return int(text) if len(text) < 10 and text.isascii() and text.isdecimal() else None
+
+
 def reason_of(error: Exception) -> str:
     """Why, in one line that is not too long."""
     words = (error.strerror or "") if isinstance(error, OSError) else str(error)

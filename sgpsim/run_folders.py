@@ -32,6 +32,7 @@ from sgpsim.backends.backend import Backend
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.functions import FunctionName
+from sgpsim.input_files import whole_number
 from sgpsim.keys import digest, with_files
 from sgpsim.metrics import SCHEMA
 from sgpsim.objectives.objective import Objective
@@ -255,7 +256,7 @@ def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
             return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
 
     metadata, table = _attempt(file.parent, file.name, read)
-    _require_format(file, int(metadata["format"]) if metadata.get("format", "").isdecimal() else 1)
+    _require_format(file, whole_number(metadata["format"]) if "format" in metadata else 1)
     if dict(table.schema) != dict(schema):
         raise damaged(file.parent, file.name, f"its columns are not {', '.join(schema)}")
     return table

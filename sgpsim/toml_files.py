@@ -32,7 +32,7 @@ from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, nearest, require_folder_name, shown
 from sgpsim.experiment import Experiment
-from sgpsim.input_files import content_of, reason_of, understood
+from sgpsim.input_files import content_of, reason_of, understood, whole_number
 from sgpsim.plain_data import from_plain, located
 from sgpsim.schedules.schedule import Schedule
 
@@ -181,7 +181,7 @@ def _graph(file: Path, where: str) -> nx.Graph:
     content = content_of(where, file)
     read = partial(readers[file.suffix], io.BytesIO(content))
     graph = understood(where, file, file.suffix, "Write it anew with networkx.", read)
-    numbers = {name: int(name) for name in graph if isinstance(name, str) and name.isdecimal() and len(name) < 10}
+    numbers = {name: number for name in graph if isinstance(name, str) and (number := whole_number(name)) is not None}
     if len(set(numbers.values())) < len(numbers):
         raise SpecificationError(f"{where}: {str(file)!r} has nodes of one number, such as 1 and 01. Rename them.")
     return nx.relabel_nodes(graph, numbers)
@@ -217,11 +217,12 @@ def _entry(place: Any, name: str, override: str) -> Any:
     """What stands at `name` of a table (None: nothing) or list."""
     if isinstance(place, dict):
         return place.get(name)
-    if not name.isdecimal() or int(name) >= len(place):
+    number = whole_number(name)
+    if number is None or number >= len(place):
         raise SpecificationError(
             f"override {shown(override)}: {name!r} is no entry of a list of {len(place)}. Count from 0."
         )
-    return place[int(name)]
+    return place[number]
 
 
 def _value(text: str, override: str) -> Any:

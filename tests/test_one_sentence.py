@@ -23,6 +23,7 @@ from sgpsim.commands.show import tell
 from sgpsim.errors import SpecificationError, nearest
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.store import load
+from sgpsim.toml_files import read
 
 
 @pytest.fixture
@@ -242,3 +243,15 @@ def test_theory_and_studies_say_that_nobody_takes_their_output(command: list[str
 def test_names_that_hold_commas_are_listed_apart() -> None:
     assert nearest("zzz", ["D1", "D1, late"]) == "known: D1; D1, late."
     assert nearest("zzz", ["D1", "D2"]) == "known: D1, D2."
+
+
+def test_a_graphs_node_is_a_number_where_its_name_writes_one_that_is_not_too_long(tmp_path: Path) -> None:
+    nodes = "".join(f'node [ id {place} label "{name}" ]' for place, name in enumerate(("0", "1", "9" * 5000, "-1")))
+    (tmp_path / "c.gml").write_text(f"graph [ {nodes} ]", encoding="utf-8")
+    (tmp_path / "job.toml").write_text(
+        'nodes = 2\nalgorithm = "SGP"\nobjective = "Quadratic"\nschedule = "DirectedRing"\ncluster = {graph_file = "c.gml"}\n'
+    )
+    graph = read(tmp_path / "job.toml").cluster.graph
+    assert graph is not None and set(graph) == {0, 1, "9" * 5000, "-1"}
+    with pytest.raises(SpecificationError, match="is no entry of a list"):
+        read(tmp_path / "job.toml", ["seeds=[0]", f"seeds.{'9' * 5000}=1"])

@@ -23,7 +23,8 @@ from sgpsim.backends.boards import Board, FileBoard, StoreBoard
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter, Verdict, Watch, and_so_the_others
 from sgpsim.backends.meeting import START_TIMEOUT, choose_interface, corner, first_line, holds_store
 from sgpsim.backends.post import PeerLost
-from sgpsim.errors import NodeFailure, SpecificationError
+from sgpsim.errors import NodeFailure, SpecificationError, shown
+from sgpsim.input_files import whole_number
 
 FAILED = 4
 """Exit code of a process that ends because another one failed."""
@@ -265,13 +266,14 @@ def not_joined(rank: int, error: Exception) -> NodeFailure:
 
 def _whole(name: str) -> int:
     """The whole number in a variable of the environment."""
-    told = os.environ[name]
-    if not told.strip().isdecimal():
+    text = os.environ[name]
+    number = whole_number(text.strip())
+    if number is None:
         raise SpecificationError(
-            f"the environment's {name} is {told!r}; it must be a whole number, as torchrun sets it. Start all processes"
+            f"the environment's {name} is {shown(text)}; it must be a whole number, as torchrun sets it. Start all processes"
             " by torchrun or by `sgpsim launch`."
         )
-    return int(told)
+    return number
 
 
 def _calendar_ahead() -> float:
