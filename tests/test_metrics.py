@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
-from sgpsim.objectives.quadratic import QuadraticArrays
+from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
 from sgpsim.schedules.matrices import Matrices
+from sgpsim.schedules.ring import DirectedRing
 
 
 @pytest.mark.parametrize("nodes", [1, 3, 7])
@@ -43,3 +45,12 @@ def test_metrics_are_their_formulas(nodes: int, backend: Any) -> None:
         for metric, value in expected.items():
             rows = run.curve(metric)
             assert rows.filter(rows["seed"] == seed)["value"][-1] == pytest.approx(value, rel=1e-9, abs=1e-14), metric
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+@pytest.mark.parametrize("backend", [Vectorized(), None])
+def test_an_all_reduce_counts_the_bytes_of_a_ring(nodes: int, backend: Any) -> None:
+    """Each of n nodes sends 2 (n - 1) / n messages a step (Patarasuk and Yuan 2009)."""
+    experiment = Experiment(AllReduceSGD(), Quadratic(nodes, 1), DirectedRing(nodes), Steps(3), message_bytes=10.0)
+    sent = (backend or Simulated(Cluster(nodes))).run(experiment).curve("bytes_sent")["value"].to_list()
+    assert sent == pytest.approx([2 * (nodes - 1) * 10.0 * step for step in range(4)])
