@@ -29,12 +29,13 @@ from sgpsim.schedules.random_peer import RandomPeer
 from theory.assumptions import contracting
 from theory.cases.exact import ALIKE
 from theory.cases.experiments import setting_of
-from theory.cases.runs import IRREGULAR, Job, moments, path, path_of
+from theory.cases.runs import IRREGULAR, Job, as_quadratics, moments, path, path_of
 from theory.chain import Chain
 from theory.claims import claims
 from theory.contraction import Contraction, profile
 from theory.delays import augmented
 from theory.evidence import moments_of
+from theory.exact_moments import exact_moments
 from theory.mixing import mixing
 from theory.setting import Setting, SweepPoint
 from theory.statistics import tails
@@ -198,6 +199,14 @@ def test_method_lateness_and_single_step_sizes_are_compared() -> None:
     verify(CLAIMS["I1 average step"], replace(setting, chain=twice, delayed=augmented(twice, 2)), seen)
     nearly = replace(job, step_size=0.05 * (1 + 1e-13)).setting("nearly")
     assert "gamma of step 0 is 0.050000000000005" in refusal(nearly, seen)
+
+
+def test_exact_moments_are_those_of_the_settings_functions() -> None:
+    setting = Job(QUIET, Complete(5), 10, 0.05).setting("quiet")
+    assert exact_moments(setting, as_quadratics(QUIET)).steps == 10
+    for other in (replace(QUIET, noise=3.0), replace(QUIET, spread=9.0), replace(QUIET, most_curvature=0.9)):
+        with pytest.raises(SpecificationError, match="in the setting and"):
+            exact_moments(setting, as_quadratics(other))
 
 
 def test_gammas_of_a_sweep_are_compared() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError
 from sgpsim.objectives.objective import Constant, Constants
 from theory.chain import Chain
 from theory.evidence import FIGURES, Moments
@@ -91,8 +92,9 @@ class _Step:
 
 def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     """The expectations of all figures for k = 0..K-1 (loss and distance to K), on the setting's rounds, delays
-    included."""
+    included. SpecificationError where the setting's constants are those of other functions."""
     assert setting.step_size is not None and setting.start is not None
+    _require_functions(setting, functions)
     chain, (nodes, dimension) = setting.mixing, functions.centres.shape
     size = chain.states * dimension
     mean, covariance = np.zeros(size), np.zeros((size, size))
@@ -115,6 +117,17 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     reach = (2 * size + 8) * (np.maximum.accumulate(sizes) + away)
     cut = {name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
     return Moments(**cut, noise=np.full(setting.steps, variance), reach=reach, origin=setting)
+
+
+def _require_functions(setting: Setting, functions: Quadratics) -> None:
+    known = functions.constants()
+    for name in ("smoothness", "convexity", "variance", "lowest"):
+        asked, given = getattr(setting.constants, name).value, getattr(known, name).value
+        if asked is not None and not np.isclose(asked, given, rtol=1e-9, atol=1e-9 * max(1.0, abs(given))):
+            raise SpecificationError(
+                f"{name} is {asked:.6g} in the setting and {given:.6g} of the functions; moments are those of the setting's own"
+                " functions. Make both from one objective."
+            )
 
 
 def _step(functions: Quadratics, chain: Chain, number: int, step_size: float) -> _Step:
