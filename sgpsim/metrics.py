@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import ordered_mean
 from sgpsim.objectives.objective import Objective
+from sgpsim.structuring import is_number
 
 SCHEMA = {
     "seed": pl.Int64,
@@ -40,6 +41,8 @@ METRICS = {
     "bytes_sent": "bytes sent by all nodes so far",
     "staleness": "averagings between a gradient's beginning and its use",
 }
+MEASURED = tuple(metric for metric in METRICS if metric != "staleness")
+"""Those that are measured of the whole fleet."""
 RISING = frozenset({"accuracy", "bytes_sent"})
 """Metrics that reach a target from below; all others of `METRICS` reach it from above."""
 
@@ -55,6 +58,19 @@ def from_below(metric: str, at_least: bool | None = None) -> bool:
             )
         return metric in RISING
     return at_least
+
+
+def require_note(metric: str, value: float) -> float:
+    """`value` as a float; SpecificationError where a node's own figure is no number, or is called as what sgpsim measures
+    itself, for which targets would take it."""
+    if metric in MEASURED or not isinstance(metric, str) or not metric:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(
+            f"a node notes the metric {shown(metric)}; a figure of its own has a name of its own, none of"
+            f" {', '.join(MEASURED)}. Give such as 'clipped'."
+        )
+    if not is_number(value):
+        raise SpecificationError(f"a node notes {metric} = {shown(value)}; it must be a number. Give one such as 0.5.")
+    return float(value)
 
 
 Row = tuple[int, str, int, int, float, str, float]

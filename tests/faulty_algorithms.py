@@ -49,7 +49,7 @@ class Faulty(Algorithm):
             else:
                 mass = mass.shifted(move)
             if now and self.fault == "one coordinate":
-                change = np.zeros(mass.value.shape[-1])
+                change = np.zeros(mass.value.shape[-1], mass.value.dtype)
                 change[-1] = self.amount
                 mass = Mass(at_node(node, self.culprit, mass.value, change), mass.weight)
             if now and self.fault == "weight":

@@ -11,10 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, NoReturn
 
+import numpy as np
+
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
+from sgpsim.mass import Array, Mass
 from sgpsim.metrics import Keep
 from sgpsim.run import Run
 from sgpsim.schedules.schedule import Round
@@ -78,3 +81,20 @@ def refuse_round(algorithm: Algorithm, round_: Round, sender: int, step: int, la
         " every round is scattered once, in ascending order, or its messages could not be told apart. Scatter the next"
         " number each time."
     )
+
+
+def require_report(algorithm: Algorithm, step: int, latest: int, mass: Mass, like: Array) -> None:
+    """Refuse what is no report after that of step `latest`: of nodes that run in step they ascend, or one would be taken
+    for that of another node; and they hold values of the shape of `like`."""
+    name = type(algorithm).__name__
+    if algorithm.in_step and not (isinstance(step, int | np.integer) and step > latest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(
+            f"{name} reports step {shown(step)} after step {latest}; `begin` reports step 0, and the others follow in"
+            " whole numbers that ascend. Report step + 1 once, when the step is over."
+        )
+    shape: tuple[int, ...] = getattr(getattr(mass, "value", None), "shape", ())
+    if len(shape) != len(like.shape) or shape[-1:] != like.shape[-1:]:
+        raise SpecificationError(
+            f"{name} reports {f'a mass of shape {shape}' if shape else shown(mass)}; it must report a Mass whose value is an"
+            f" array of shape {tuple(like.shape)}. Keep the shape."
+        )

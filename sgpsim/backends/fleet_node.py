@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from sgpsim.backends.backend import Progress, refuse_round
+from sgpsim.backends.backend import Progress, refuse_round, require_report
 from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
@@ -190,6 +190,7 @@ class FleetNode(Node):
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         if isinstance(mass, KeptShare):
             mass = mass.made()
+        require_report(self.algorithm, step, self.reported, mass, self.like)
         self.mass, self.reported, self.reported_at = mass, step, self.clock.now
         if isinstance(mass.value, np.ndarray) and not math.isfinite(np.vdot(mass.value, mass.value)):
             self.monitor.finite(step, mass.value)  # squares may overflow where no value does

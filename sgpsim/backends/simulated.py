@@ -28,6 +28,7 @@ from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.stopping import Stopping
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, load_check
+from sgpsim.clusters.network import require_seconds
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
@@ -179,7 +180,8 @@ class Simulation:
         pair = (sender, receiver)
         found = self._wires.get(pair)
         if found is None:
-            found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
+            wire = self.cluster.wire(sender, receiver, self.message_size)
+            found = self._wires[pair] = require_seconds(wire, sender, receiver)
         return found
 
     @cached_property

@@ -18,12 +18,14 @@ import numpy as np
 import simpy
 from simpy.events import Timeout
 
-from sgpsim.backends.backend import refuse_round
+from sgpsim.backends.backend import refuse_round, require_report
 from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
 from sgpsim.backends.letters import FAREWELL, Letters, Waits
 from sgpsim.backends.monitor import lost
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import Array, Mass
+from sgpsim.metrics import require_note
 from sgpsim.node import Letter, Node
 from sgpsim.streams import stream
 
@@ -57,6 +59,7 @@ class SimulatedNode(Node):
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
         self.letters = Letters(self._environment, self._waits)
         self.held = Mass(simulation.starts[rank], 1.0)
+        self._reported = -1
         self.now = 0.0
 
     @property
@@ -71,6 +74,8 @@ class SimulatedNode(Node):
     def begin(self) -> Mass:
         mass = Mass(self._simulation.starts[self.rank].copy(), 1.0)
         simulation = self._simulation
+        require_report(simulation.algorithm, 0, self._reported, mass, self.held.value)
+        self._reported = 0
         if simulation.step_cuts is not None:
             completed = simulation.step_cuts.report(self.rank, 0, mass, None, 0.0, 0.0)
             if completed and simulation.time_cuts is None:
@@ -268,6 +273,8 @@ class SimulatedNode(Node):
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         simulation, now = self._simulation, self._environment.now
+        require_report(simulation.algorithm, step, self._reported, mass, simulation.starts[self.rank])
+        self._reported = step
         self.held, self.now = mass, now
         flight = self._flight
         if flight:
@@ -289,7 +296,7 @@ class SimulatedNode(Node):
 
     def note(self, metric: str, value: float) -> None:
         self._simulation.measurements.note(
-            self._simulation.seed, self.step + 1, self.rank, self._environment.now, metric, value
+            self._simulation.seed, self.step + 1, self.rank, self._environment.now, metric, require_note(metric, value)
         )
 
     def generator(self, purpose: str) -> np.random.Generator:
@@ -297,6 +304,11 @@ class SimulatedNode(Node):
 
     def send(self, to: int, mass: Mass, channel: str = "push") -> None:
         simulation, environment = self._simulation, self._environment
+        if not isinstance(to, int | np.integer) or not 0 <= to < self.size:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecificationError(
+                f"{type(simulation.algorithm).__name__} sends from node {self.rank} to node {shown(to)}; nodes are"
+                f" 0..{self.size - 1}. Give one of these, as in (rank + 1) % size."
+            )
         occupancy, latency = simulation.wire(self.rank, to)
         begin = max(environment.now, self._port)
         farewell = mass is FAREWELL

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import refuse_round
+from sgpsim.backends.backend import refuse_round, require_report
 from sgpsim.backends.gradient_batch import fitting, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
@@ -24,6 +24,7 @@ from sgpsim.budget import most_steps
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
+from sgpsim.metrics import require_note
 from sgpsim.node import Letter, Node
 from sgpsim.streams import Reader, stream
 
@@ -64,6 +65,7 @@ class TorchNode(Node):
         self._draws = Reader(experiment.objective.draws(self.rank, stream(seed, "gradient", self.rank)))
         self._me = np.array([self.rank])
         self._like = experiment.starts()[self.rank]
+        self._reported = -1
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
         self._flying = experiment.algorithm.leaves_in_flight
         self._step = 0
@@ -200,10 +202,12 @@ class TorchNode(Node):
         return found
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
+        require_report(self._experiment.algorithm, step, self._reported, mass, self._like)
+        self._reported = step
         self._record.report(step, self._clock(), mass, move)
 
     def note(self, metric: str, value: float) -> None:
-        self._record.line("note", self._step + 1, self._clock(), metric, value)
+        self._record.line("note", self._step + 1, self._clock(), metric, require_note(metric, value))
 
     def generator(self, purpose: str) -> np.random.Generator:
         return stream(self._seed, purpose, self.rank)

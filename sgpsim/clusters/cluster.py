@@ -138,6 +138,11 @@ class Cluster:
             found = block * pace
             for factors in causes:
                 found = found * next(factors)
+            if not len(found) or not (found >= 0.0).all() or not np.isfinite(found).all():
+                raise SpecificationError(
+                    f"{type(self.compute).__name__} and the stragglers give node {node} compute times of {_odd(found)};"
+                    " they must be finite and at least 0. Give such seconds."
+                )
             yield found
 
     def late_causes(self, node: int, seed: int) -> list[tuple[float, Iterator[NDArray[np.float64]]]]:
@@ -155,3 +160,8 @@ class Cluster:
             if cause.touches(node):
                 found.append((cause.since, cause.factors(node, stream(seed, f"{kind} {seen[kind]}", node))))
         return found
+
+
+def _odd(seconds: NDArray[np.float64]) -> str:
+    """The first of `seconds` that are none."""
+    return f"{seconds[~(np.isfinite(seconds) & (seconds >= 0.0))][0]} s" if len(seconds) else "no block's length"

@@ -8,11 +8,14 @@ by several flows) will answer later, through an event of its own.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import networkx as nx
+
+from sgpsim.errors import SpecificationError
 
 
 class Load(NamedTuple):
@@ -34,6 +37,16 @@ class Wire(NamedTuple):
 
     occupancy: float
     latency: float
+
+
+def require_seconds(wire: Wire, sender: int, receiver: int) -> Wire:
+    """`wire`; SpecificationError unless its seconds are finite and at least 0."""
+    if not all(0.0 <= seconds < math.inf for seconds in wire):
+        raise SpecificationError(
+            f"the network's wire from node {sender} to node {receiver} is {wire}; seconds must be finite and at least 0."
+            " `sgpsim.testing.check_network` looks at all pairs."
+        )
+    return wire
 
 
 class Wires(ABC):
