@@ -320,3 +320,24 @@ def test_a_link_whose_bandwidth_was_left_out_is_remarked(bandwidth: float | None
     remarks = load_check(cluster, 1.0, [Traffic(0, {(0, 4): 1.0, (4, 0): 1.0, (0, 1): 1.0}, 0, 10.0)])
     assert any("no limit, because the graph gives no `bandwidth` there" in remark for remark in remarks) == remarked
     assert not load_check(cluster, 1.0, [Traffic(0, {(0, 1): 1.0}, 0, 10.0)])  # nothing crossed it
+
+
+@pytest.mark.parametrize(
+    ("attributes", "remarked"),
+    [
+        (("speed", 1.0, 2.0), True),
+        (("speed", 2.0, 2.0), False),  # all alike, as they are taken
+        (("x", 1.0, 2.0), False),
+        (("label", "a", "b"), False),
+        (("pace", 1.0, 2.0), False),
+    ],
+)
+def test_a_speed_of_machines_that_nothing_reads_is_remarked(
+    attributes: tuple[str, Any, Any], remarked: bool
+) -> None:
+    graph = two_racks()
+    for node in range(8):
+        graph.nodes[node].pop("pace", None)
+        graph.nodes[node][attributes[0]] = attributes[1 + node % 2]
+    remarks = load_check(machines(graph), 1.0, [Traffic(0, {(0, 1): 1.0}, 0, 10.0)])
+    assert any("all machines compute alike: the graph's 'speed'" in remark for remark in remarks) == remarked

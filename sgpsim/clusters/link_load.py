@@ -20,6 +20,8 @@ SHOWN = 3
 """Overloaded links that a remark names."""
 OVERLOADED = "LINKS OVERLOADED"
 """How a remark of an overloaded run begins."""
+PLACES = frozenset({"x", "y", "z", "lat", "lon", "latitude", "longitude"})
+"""Attributes of machines that say where they are drawn."""
 ROUNDING = 1e-9
 """A link may be exactly full: by so much more than its capacity nothing is said."""
 
@@ -100,12 +102,32 @@ def _forgotten(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     )
 
 
+def _unread(cluster: Cluster) -> tuple[str, ...]:
+    """A remark on figures of the machines that nothing reads, where no machine has a pace: `speed`, say."""
+    machines = [] if cluster.graph is None else [cluster.graph.nodes[node] for node in range(cluster.nodes)]
+    if any("pace" in attributes for attributes in machines):
+        return ()
+    values: dict[str, set[float]] = {}
+    for attributes in machines:
+        for name, value in attributes.items():
+            if isinstance(value, int | float):
+                values.setdefault(str(name), set()).add(value)
+    names = sorted(name for name, unlike in values.items() if len(unlike) > 1 and name not in PLACES)
+    if not names:
+        return ()
+    return (
+        f"all machines compute alike: the graph's {', '.join(map(repr, names[:SHOWN]))} of a machine is not read. Give"
+        " `pace`, which multiplies its compute times (2 is half as fast).",
+    )
+
+
 def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tuple[str, ...]:
-    """`overloads` as a remark of the run; none where every link could carry its bytes. Before it, links without a limit."""
+    """`overloads` as a remark of the run; none where every link could carry its bytes. Before it, what the graph seems to
+    say and does not: links without a limit, machines without a pace."""
     traffic = list(traffic)
-    found, forgotten = overloads(cluster, size, traffic), _forgotten(cluster, size, traffic)
+    found, unsaid = overloads(cluster, size, traffic), _unread(cluster) + _forgotten(cluster, size, traffic)
     if not found:
-        return forgotten
+        return unsaid
     told = [
         f"{load.begin!r} -> {load.end!r}: the {load.bytes / 1e9:.4g} GB that crossed it need {load.seconds:.4g} s at"
         f" {load.capacity / 1e6:.4g} MB/s, {load.factor:.3g} times the {load.elapsed:.4g} s of the run (seed {load.seed})"
@@ -113,7 +135,7 @@ def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     ]
     more = f"; and {len(found) - SHOWN} more links" if len(found) > SHOWN else ""
     return (
-        *forgotten,
+        *unsaid,
         f"{OVERLOADED}, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
         " here. Take the seconds needed as a lower bound, or send less.",
     )
