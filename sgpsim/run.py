@@ -135,10 +135,13 @@ class Run:
         """Per seed, the first time (s) and step at which `metric` had reached `target`; null where it never had.
 
         Loss, gradient norm, consensus and defects reach it at or below, accuracy and bytes at or above; for a metric of
-        another name say which by `at_least`. Raises SpecificationError for a target that is not finite.
+        another name say which by `at_least`. Raises SpecificationError for a target that is not finite, or no
+        share where the metric is one.
         """
         if not math.isfinite(target):
             raise SpecificationError(f"the target is {target!r}; it must be a finite number. Give one such as 0.5.")
+        if metric == "accuracy" and not 0 <= target <= 1:
+            raise SpecificationError(f"the target is {target!r}; accuracy is a share. Give one in [0, 1], such as 0.9.")
         rows = self.curve(metric).filter(pl.col("value").is_not_nan())  # to polars NaN is above every number
         enough = pl.col("value") >= target if from_below(metric, at_least) else pl.col("value") <= target
         seeds = pl.DataFrame({"seed": list(self.experiment.seeds)}, schema={"seed": pl.Int64})

@@ -18,7 +18,7 @@ from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from studies import bench_jobs as jobs
 
 
-def main(what: str) -> float:
+def measure(what: str) -> float:
     """Run the job; its peak."""
     if what == "simulated":
         Simulated(jobs.cluster(256), trace=False).run(jobs.common(256).experiment(DPSGD, jobs.regular(256), 100))
@@ -39,4 +39,4 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1]))
+    print(measure(sys.argv[1]))

@@ -95,7 +95,7 @@ def measured(short: int, long: int, pairs: int) -> tuple[Ratio, Ratio]:
     return ratio(map(tuple, cpu)), ratio(map(tuple, notes[0, 1]))
 
 
-def main(folder: str, short: int, long: int, pairs: int) -> None:
+def take_part(folder: str, short: int, long: int, pairs: int) -> None:
     """Be one of the processes."""
     import torch.distributed as dist
 
@@ -128,4 +128,4 @@ def main(folder: str, short: int, long: int, pairs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    take_part(sys.argv[1], *map(int, sys.argv[2:]))

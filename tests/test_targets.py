@@ -97,6 +97,9 @@ def test_what_is_not_a_number_has_reached_nothing() -> None:
     for target in (math.nan, math.inf):
         with pytest.raises(SpecificationError, match="must be a finite number"):
             run.time_to(target)
+    for target in (95.0, -0.1):
+        with pytest.raises(SpecificationError, match="accuracy is a share"):
+            run.time_to(target, "accuracy")
 
 
 def test_one_seed_that_starts_at_the_target_took_no_time() -> None:
