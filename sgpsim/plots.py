@@ -8,6 +8,7 @@ apart.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,8 +79,10 @@ def save(drawn: Figure, place: Path) -> list[Path]:
     place.parent.mkdir(parents=True, exist_ok=True)
     files = [place.parent / f"{place.name}.{ending}" for ending in ("png", "pdf")]
     with style():
-        drawn.savefig(files[0])
-        drawn.savefig(files[1], metadata={"CreationDate": None})
+        for file, metadata in zip(files, ({}, {"CreationDate": None}), strict=True):
+            content = io.BytesIO()  # so that who ends the drawing keeps the old file, and no half of the new one
+            drawn.savefig(content, format=file.suffix[1:], metadata=metadata)
+            file.write_bytes(content.getbuffer())
     return files
 
 

@@ -365,3 +365,17 @@ def test_a_curve_that_leaves_the_picture_at_once_is_seen_to() -> None:
     rows = [(0, step, float(step), 1.0 if step == 0 else 1e9**step, float(step)) for step in range(9)]
     for axes in three_axes({"run": replace(made(rows), outcome="diverged")}).axes:
         assert axes.get_xlim()[1] < 1.5, "the axis ends where the first value outside was measured"
+
+
+def test_a_drawing_that_is_ended_leaves_the_old_files_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [file.read_bytes() for file in save(Figure(), tmp_path / "figure")]
+    draw = Figure.savefig
+
+    def ended(self: Figure, where: Any, **given: Any) -> None:
+        draw(self, where, **given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", ended)
+    with pytest.raises(KeyboardInterrupt):
+        save(Figure((1, 1)), tmp_path / "figure")
+    assert [(tmp_path / f"figure.{ending}").read_bytes() for ending in ("png", "pdf")] == before
