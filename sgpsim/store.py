@@ -43,7 +43,9 @@ class Store:
 
     def recover(self) -> list[str]:
         """Make runs of what killed programs left of theirs (see sgpsim.journal); a sentence for each."""
-        return recover(self.folder, lambda name, key: _places(self.folder, _stem(name, key, "interrupted"), "interrupted"))
+        return recover(
+            self.folder, lambda name, key, outcome: _places(self.folder, _stem(name, key, outcome), outcome)
+        )
 
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
         """The folder of this experiment on this backend, under whatever name, if it is there. Raises SpecificationError
@@ -64,7 +66,8 @@ class Store:
 
         Raises MassLeak where the monitor found one and is set to raise, and KeyboardInterrupt where the user ended the
         run; what was computed is saved first, and the exception carries it as `run`, its place as `folder`. Raises
-        NotSaved, with the same, where the place has no room.
+        NotSaved, with the same, where the place has no room. Any other exception, of a text of the user's own say, passes
+        with a note that says where what was measured lies.
         """
         require_folder_name("the name of the run", name)
         backend.check(experiment)
@@ -84,6 +87,12 @@ class Store:
             run = getattr(ending, "run", run)
             if run is not None:
                 ending.run, ending.folder = run, self.save(name, run, backend, about["key"])  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+        except Exception as error:  # of a text of the user's own, a deadlock
+            if run is None:
+                journal.leave(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+                for sentence in self.recover():
+                    error.add_note(sentence)
             raise
         finally:
             journal.close()
