@@ -87,7 +87,7 @@ def cautions(runs: Mapping[str, Run], target: float, metric: str = "loss") -> li
 def _learned(run: Run) -> tuple[str, ...]:
     objective: Any = run.experiment.objective
     if not dataclasses.is_dataclass(objective):  # described by a folder, or a plain class of the user's own
-        return repr(objective)
+        return (repr(objective),)
     names = [field.name for field in dataclasses.fields(objective) if field.name not in ANY_WAY]
     return (type(objective).__name__, *(concise(getattr(objective, name)) for name in names))
 
