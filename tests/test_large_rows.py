@@ -12,6 +12,7 @@ from sgpsim.backends.record import spacing
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
 from sgpsim.launch import launch
 from sgpsim.objectives.quadratic import Quadratic
@@ -23,7 +24,7 @@ EVERY = 4
 
 def experiment(step_size: float, dimension: int = 100_000) -> Experiment:
     objective = Quadratic(2, dimension, structure="diagonal")
-    return Experiment(SGP(SGD(step_size)), objective, DirectedRing(2), Steps(4 * EVERY), measure_every=EVERY)
+    return Experiment(SGP(SGD(Constant(step_size))), objective, DirectedRing(2), Steps(4 * EVERY), measure_every=EVERY)
 
 
 def test_rows_of_measured_steps_alone_give_the_simulations_numbers() -> None:
