@@ -4,8 +4,9 @@ most its last second.
 The rule: a run that lasts over a second has a hidden folder beside the run folders, `.sgpsim-running-...`, under a lock.
 It holds the experiment and one line for each cut measured; nothing waits for the disk. A run that ends by itself, or is
 interrupted, is kept as its run folder and removes the journal. A journal whose lock nobody holds belongs to a program
-that was killed: the next command that runs with the same `--out` makes an interrupted run of it, which knows its metrics
-and nothing of where the nodes stood.
+that was killed, or to a run that failed and says why in it: `recover`, which the store calls at once for the latter and
+the next command with the same `--out` for the former, makes a run of it, which knows its metrics and nothing of where
+the nodes stood.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Store:
         clear(self.folder)
 
     def recover(self) -> list[str]:
-        """Make runs of what killed programs left of theirs (see sgpsim.journal); a sentence for each."""
+        """Make runs of what killed programs and failed runs left of theirs (see sgpsim.journal); a sentence for each."""
         return recover(
             self.folder, lambda name, key, outcome: _places(self.folder, _stem(name, key, outcome), outcome)
         )
