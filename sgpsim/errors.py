@@ -11,6 +11,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,20 @@ def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
             return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1} digits"
         return f"an object of the class {type(value).__name__}"
     return words if len(words) <= longest else f"{words[: longest - 3]}..."
+
+
+def one_line(error: BaseException, longest: int = 500) -> str:
+    """What an exception says, on one line of at most so many characters; a foreign class may not be able to say it."""
+    try:
+        return " ".join(str(error).split())[:longest]
+    except Exception:
+        return ""
+
+
+def note(error: BaseException, sentence: str) -> None:
+    """Add a sentence to what Python prints of the exception, unless its class lets nobody set attributes."""
+    with suppress(AttributeError):
+        error.add_note(f"sgpsim: {sentence}")
 
 
 def require_positive(what: str, value: float) -> None:

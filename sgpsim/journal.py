@@ -2,11 +2,10 @@
 most its last second.
 
 The rule: a run that lasts over a second has a hidden folder beside the run folders, `.sgpsim-running-...`, under a lock.
-It holds the experiment and one line for each cut measured; nothing waits for the disk. A run that ends by itself, or is
-interrupted, is kept as its run folder and removes the journal. A journal whose lock nobody holds belongs to a program
-that was killed, or to a run that failed and says why in it: `recover`, which the store calls at once for the latter and
-the next command with the same `--out` for the former, makes a run of it, which knows its metrics and nothing of where
-the nodes stood.
+It holds the experiment and one line for each cut measured; nothing waits for the disk. A run that ends by itself, is
+interrupted or fails is kept as its run folder and removes the journal. A journal whose lock nobody holds belongs to a
+program that was killed: `recover`, which the next command with the same `--out` calls, makes a run of it, which knows
+its metrics and nothing of where the nodes stood.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from sgpsim.errors import require_folder_name
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import content_of
 from sgpsim.metrics import SCHEMA, Row
-from sgpsim.run import Final, Outcome, provenance
+from sgpsim.run import Final, Outcome, provenance, without_rows
 from sgpsim.run_folders import read_run, write_results, write_task
 from sgpsim.whole_folders import beside, left_behind, locked_folder, put
 
@@ -47,13 +46,11 @@ class Journal:
         self._waiting: list[Sequence[Row]] = []
         self._due = time.monotonic() + EVERY
         self._broken = False
-        self._cuts = 0
 
     def __call__(self, rows: Sequence[Row]) -> None:
         """Take the rows of one cut, to be written within the second."""
         if self._broken:
             return
-        self._cuts += 1
         self._waiting.append(rows)
         if time.monotonic() >= self._due:
             self._write()
@@ -79,20 +76,12 @@ class Journal:
             **self.about,
             "backend": type(self.backend).__name__,
             "shape": [objective.nodes, len(self.experiment.seeds), objective.dimension],
+            "seeds": list(self.experiment.seeds),
             **provenance(),
         }
         unfinished = self.folder / "begun.part"
         unfinished.write_text(json.dumps(begun), encoding="utf-8")
         os.replace(unfinished, self.folder / "begun.json")  # whoever finds this file finds the whole task
-
-    def leave(self, reason: str) -> None:
-        """End the journal of a run that failed, for `recover` to make a run of: where more than its start was measured."""
-        if self._cuts > 1 and not self._broken:
-            self._write()
-            if self.folder is not None and not self._broken:
-                (self.folder / "why").write_text(reason, encoding="utf-8")
-                os.close(self._lock)
-                self.folder = None
 
     def close(self) -> None:
         """Remove the journal: the run is kept, or there is none."""
@@ -103,39 +92,36 @@ class Journal:
 
 
 def recover(parent: Path, places: Places) -> list[str]:
-    """Make runs of the journals in `parent` that killed programs and failed runs left, `interrupted` or `failed`; a
-    sentence for each. places: where the run of a name, a key and an outcome may lie, the first that is free is taken. A
-    journal is only read, and removed once its run lies there whole: whoever wrote it, it changes nothing outside, and
-    what ends this program loses nothing."""
+    """Make `interrupted` runs of the journals in `parent` that killed programs left; a sentence for each. places: where
+    the run of a name, a key and an outcome may lie, the first that is free is taken. A journal is only read, and removed
+    once its run lies there whole: whoever wrote it, it changes nothing outside, and what ends this program loses
+    nothing."""
     sentences: list[str] = []
     for folder in left_behind(parent, PREFIX):
         try:
-            why = folder / "why"
-            reason = _content(why).decode() if why.exists() else ""
-            place = _made(folder, parent, places, reason)
+            place = _made(folder, parent, places)
         except OSError as error:
             trouble = error.strerror or error
             sentences.append(f"an earlier run was killed; what was measured stays in {folder}, since it cannot be saved ({trouble})")
             continue
         except (ValueError, LookupError, TypeError, RecursionError, MemoryError, pl.exceptions.PolarsError):
-            place, reason = None, ""  # killed before its first second was over, or damaged
+            place = None  # killed before its first second was over, or damaged
         shutil.rmtree(folder, ignore_errors=True)
-        ended = "the run failed" if reason else "an earlier run was killed"
-        sentences += [f"{ended}; what was measured lies in {place}"] if place else []
+        sentences += [f"an earlier run was killed; what was measured lies in {place}"] if place else []
     return sentences
 
 
-def _made(journal: Path, parent: Path, places: Places, reason: str) -> Path:
-    """The run folder in `parent` that now holds what `journal` does. reason: why the run failed; empty where the program
-    was killed."""
+def _made(journal: Path, parent: Path, places: Places) -> Path:
+    """The run folder in `parent` that now holds what `journal` does."""
     begun = json.loads(_content(journal / "begun.json"))
     name, key = str(begun["name"]), str(begun["key"])
     require_folder_name("the name of the run", name)
     if not re.fullmatch("[0-9a-f]{64}", key):
         raise ValueError(f"{key!r} is no key")
-    outcome: Outcome = "failed" if reason else "interrupted"
-    sentence = f"{reason or f'the program was killed (up to {EVERY:g} s later)'}; the metrics are here, where the nodes stood is not"
+    outcome: Outcome = "interrupted"
+    sentence = f"the program was killed (up to {EVERY:g} s later); the metrics are here, where the nodes stood is not"
     nothing = np.full(tuple(int(extent) for extent in begun.pop("shape")), np.nan)
+    seeds = [int(seed) for seed in begun.pop("seeds", ())]
     table = pl.DataFrame(_rows(_content(journal / "rows")), schema=SCHEMA, orient="row")
     with beside(parent / name) as folder:
         (folder / "experiment.json").write_bytes(_content(journal / "experiment.json"))
@@ -146,7 +132,7 @@ def _made(journal: Path, parent: Path, places: Places, reason: str) -> Path:
             folder,
             table.unique(maintain_order=True),  # seeds that went on alone
             Final(nothing, nothing[:, :, 0].copy(), nothing[:, :, 0].copy()),
-            {**begun, "outcome": outcome, "remarks": [sentence], "statistics": {}},
+            {**begun, "outcome": outcome, "remarks": [sentence, *without_rows(seeds, table)], "statistics": {}},
         )
         read_run(folder)
         for place in places(name, key, outcome):

@@ -18,8 +18,8 @@ from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, NotSaved
 from sgpsim.experiment import Experiment
-from sgpsim.launcher import Launcher, with_run
-from sgpsim.run import Run
+from sgpsim.launcher import Launcher
+from sgpsim.run import Run, run_of, with_run
 from sgpsim.store import Store, load
 from sgpsim.toml_files import read
 from sgpsim.unfinished import Case, begin, hold, recover, tell
@@ -60,7 +60,7 @@ def launch_all(
             launcher.watch()
             runs = launcher.runs()
         except KeyboardInterrupt as stop:
-            stop.run = launcher.interrupted(stop)  # pyright: ignore[reportAttributeAccessIssue]
+            with_run(stop, launcher.interrupted(stop))
             raise
     for run, (_, backend) in zip(runs, cases, strict=True):
         if run.outcome == "leaked" and backend.monitor == "raise":
@@ -102,9 +102,7 @@ def launch_file(
         tell(f"found in {there}; nothing was computed anew. Delete that folder, or give another --out, to measure again")
         run = load(there)
         if run.outcome == "leaked" and backend.monitor == "raise":
-            leak = with_run(MassLeak(run.remarks[0]), run)
-            leak.folder = there  # pyright: ignore[reportAttributeAccessIssue]
-            raise leak
+            raise with_run(MassLeak(run.remarks[0]), run, there)
         return run, there
     folder = begin(store.folder, file.name)
     lock = hold(folder)  # until its run is saved: another launch takes what nobody holds
@@ -112,9 +110,8 @@ def launch_file(
         try:
             run = launch_all([case], processes, progress, folder, file.name)[0]
         except (NodeFailure, MassLeak, KeyboardInterrupt) as ending:
-            partial: Run | None = getattr(ending, "run", None)
-            if partial is not None:
-                ending.folder = _saved(store, file.name, partial, backend)  # pyright: ignore[reportAttributeAccessIssue]
+            if (partial := run_of(ending)) is not None:
+                with_run(ending, partial, _saved(store, file.name, partial, backend))
             raise
         place = _saved(store, file.name, run, backend)
     except NotSaved as error:
@@ -133,5 +130,4 @@ def _saved(store: Store, name: str, run: Run, backend: TorchDistributed) -> Path
     try:
         return store.save(name, run, backend)
     except KeyboardInterrupt as stop:
-        stop.folder = store.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
-        raise
+        raise with_run(stop, run, store.save(name, run, backend)) from None

@@ -29,7 +29,7 @@ from sgpsim.definitions import require_not_importing
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.interruption import name_of
 from sgpsim.launched import LEAKED, STOP, last_words_path
-from sgpsim.run import Outcome, Run
+from sgpsim.run import Outcome, Run, with_run
 from sgpsim.unfinished import Case, as_stored, hold, write_job
 
 LOOK_EVERY = 0.05
@@ -233,12 +233,6 @@ class Launcher:
 
     def _log(self, rank: int) -> Path:
         return self.folder / f"printed-{rank}"
-
-
-def with_run(error: MassLeak | NodeFailure, run: Run | None) -> MassLeak | NodeFailure:
-    """`error`, carrying what was computed before it."""
-    error.run = run  # pyright: ignore[reportAttributeAccessIssue]
-    return error
 
 
 def _named(number: int) -> str:

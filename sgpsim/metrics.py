@@ -148,6 +148,11 @@ class Measurements:
             self.keep((row,))
 
     @property
+    def beyond_start(self) -> bool:
+        """Whether anything was measured after the start."""
+        return any(row[2] > 0 for row in reversed(self.rows))
+
+    @property
     def last_loss(self) -> float:
         """The loss measured last (inf before the first)."""
         for row in reversed(self.rows):

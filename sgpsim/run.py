@@ -13,12 +13,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -154,10 +155,35 @@ class Run:
         return self.final.values.mean(axis=0)
 
 
+Ending = TypeVar("Ending", bound=BaseException)
+
+
+def with_run(ending: Ending, run: Run | None, folder: Path | None = None) -> Ending:
+    """The exception, carrying as its `run` what was computed before it, and as its `folder`, where there is one, where
+    that lies. A user's class that lets nobody set attributes goes without."""
+    with suppress(AttributeError):
+        ending.run = run  # pyright: ignore[reportAttributeAccessIssue]
+        if folder is not None:
+            ending.folder = folder  # pyright: ignore[reportAttributeAccessIssue]
+    return ending
+
+
+def run_of(ending: BaseException) -> Run | None:
+    """What an exception carries that ended a run, if anything."""
+    run = getattr(ending, "run", None)
+    return run if isinstance(run, Run) else None
+
+
 def not_begun(left: tuple[int, ...]) -> tuple[str, ...]:
     """A remark on the seeds that a run did not come to."""
     shown = ", ".join(map(str, left[:10])) + (f", ... {len(left)} in all" if len(left) > 10 else "")
     return (f"not begun, and NaN at the end: seed {shown}",) if left else ()
+
+
+def without_rows(seeds: Iterable[int], metrics: pl.DataFrame) -> tuple[str, ...]:
+    """The same remark, where the metrics are all that is known of the run."""
+    measured = set(metrics["seed"].to_list())
+    return not_begun(tuple(seed for seed in seeds if seed not in measured))
 
 
 def _of_seeds(trajectory: Trajectory, places: list[int]) -> Trajectory:

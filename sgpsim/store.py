@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgpsim.backends.backend import Backend, Progress
-from sgpsim.errors import MassLeak, NotSaved, SpecificationError, require_folder_name
+from sgpsim.errors import MassLeak, NotSaved, SpecificationError, note, require_folder_name
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
 from sgpsim.keys import key, require_unchanged
-from sgpsim.run import Outcome, Run
+from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.run_folders import read_run, write_run
 from sgpsim.whole_folders import beside, clear, put
 
@@ -64,10 +64,10 @@ class Store:
     ) -> tuple[Run, Path, bool]:
         """(run, its folder, whether it was there already).
 
-        Raises MassLeak where the monitor found one and is set to raise, and KeyboardInterrupt where the user ended the
-        run; what was computed is saved first, and the exception carries it as `run`, its place as `folder`. Raises
-        NotSaved, with the same, where the place has no room. Any other exception, of a text of the user's own say, passes
-        with a note that says where what was measured lies.
+        Raises MassLeak where the monitor found one and is set to raise, KeyboardInterrupt where the user ended the run,
+        and whatever a user's class raises, as it is, with a note that says where what was measured lies; what was
+        computed is saved first, and the exception carries it as `run`, its place as `folder`. Raises NotSaved, with the
+        same, where the place has no room.
         """
         require_folder_name("the name of the run", name)
         backend.check(experiment)
@@ -83,16 +83,20 @@ class Store:
         try:
             run = backend.run(experiment, progress, journal)
             return run, self.save(name, run, backend, about["key"]), False
-        except (MassLeak, KeyboardInterrupt) as ending:  # an interruption may also come while the whole run is saved
-            run = getattr(ending, "run", run)
-            if run is not None:
-                ending.run, ending.folder = run, self.save(name, run, backend, about["key"])  # pyright: ignore[reportAttributeAccessIssue]
+        except NotSaved:
             raise
-        except Exception as error:  # of a text of the user's own, a deadlock
-            if run is None:
-                journal.leave(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-                for sentence in self.recover():
-                    error.add_note(sentence)
+        except (MassLeak, KeyboardInterrupt) as ending:  # an interruption may also come while the whole run is saved
+            run = run_of(ending) or run
+            if run is not None:
+                with_run(ending, run, self.save(name, run, backend, about["key"]))
+            raise
+        except Exception as error:  # of a user's class, a deadlock
+            if run is None and (run := run_of(error)) is not None:
+                try:
+                    place = self.save(name, run, backend, about["key"])
+                    note(with_run(error, run, place), f"what was measured lies in {place}")
+                except NotSaved as unsaved:
+                    note(with_run(error, run, unsaved.folder), str(unsaved))
             raise
         finally:
             journal.close()

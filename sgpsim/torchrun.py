@@ -27,7 +27,7 @@ from sgpsim.errors import MassLeak, NodeFailure, SpecificationError, require_fol
 from sgpsim.experiment import Experiment
 from sgpsim.interruption import SIGNALS, code_of, name_of
 from sgpsim.keys import key
-from sgpsim.run import Outcome, Run
+from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.store import Store, load
 from sgpsim.unfinished import PREFIX, close_down, hold, recover, tell, write_job
 
@@ -98,10 +98,9 @@ def _computed(
             signals.append(0)
         except BaseException as ending:
             signals.append(0)  # from here on no signal ends the keeping
-            run = getattr(ending, "run", None)
-            if isinstance(run, Run):
+            if (run := run_of(ending)) is not None:
                 if rank == 0:
-                    ending.folder = store.save(name, run, backend)  # pyright: ignore[reportAttributeAccessIssue]
+                    with_run(ending, run, store.save(name, run, backend))
             elif isinstance(ending, KeyboardInterrupt):
                 give_up(f"interrupted by {name_of(ending)}", "interrupted")
                 raise SystemExit(code_of(ending)) from None

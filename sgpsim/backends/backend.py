@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, NoReturn
 
 import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import SpecificationError, shown
+from sgpsim.errors import SpecificationError, note, one_line, shown
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import Keep
-from sgpsim.run import Run
+from sgpsim.run import Run, with_run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
 
@@ -38,13 +39,26 @@ class Backend(ABC):
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         """Run `experiment` to its end. keep: given what is measured, cut by cut.
 
-        Raises MassLeak where mass is lost and the monitor is set to raise, and lets KeyboardInterrupt through; both
-        carry the run so far as `.run` (the latter where anything was measured).
+        Raises MassLeak where mass is lost and the monitor is set to raise, and lets KeyboardInterrupt and whatever a
+        user's class raises through, as the object that it is; all carry the run so far as `.run`, where anything was
+        measured (of the last kind: more than the start), and a note on the last kind says where it arose.
         """
 
     @abstractmethod
     def check(self, experiment: Experiment) -> None:
         """Raise SpecificationError where this backend cannot run `experiment`."""
+
+
+def ended_by(error: Exception, place: str, run: Run | None) -> Run | None:
+    """The run so far as one that failed because of `error`, which carries it from now on, and says in a note where it
+    arose (place: in words) and that it does."""
+    if run is not None:
+        sentence = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
+        run = replace(run, outcome="failed", remarks=(f"{sentence} ({place})", *run.remarks))
+    with_run(error, run)
+    kept = "nothing but the start was measured" if run is None else "this exception's `run` holds what was measured"
+    note(error, f"raised {place}; {kept}")
+    return run
 
 
 def require_fit(cluster: Cluster, experiment: Experiment) -> None:

@@ -19,7 +19,8 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.activities import Activities
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
@@ -34,7 +35,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Keep, Measurements
 from sgpsim.ranges import Threads, Whole
-from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, worst
+from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, with_run, worst
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
 from sgpsim.threads import limited
@@ -92,6 +93,7 @@ class Simulated(Backend):
 
     def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
         results: list[Simulation] = []
+        seed = experiment.seeds[0]
         try:
             for number, seed in enumerate(experiment.seeds):
                 traced = self.trace and number == 0
@@ -101,14 +103,18 @@ class Simulated(Backend):
                     break
         except KeyboardInterrupt as stop:
             if any(result.measurements.rows for result in results):
-                run = replace(_as_run(experiment, self, results), outcome="interrupted")
-                stop.run = run  # pyright: ignore[reportAttributeAccessIssue]
+                with_run(stop, replace(_as_run(experiment, self, results), outcome="interrupted"))
+            raise
+        except Exception as error:
+            begun = [result for result in results if result.measurements.rows]
+            some = any(result.measurements.beyond_start for result in begun)
+            reached = bool(results) and results[-1].seed == seed
+            place = results[-1].place_of(error) if reached else f"before seed {seed} began"
+            ended_by(error, place, _as_run(experiment, self, begun) if some else None)
             raise
         run = _as_run(experiment, self, results)
         if run.outcome == "leaked" and self.monitor == "raise":
-            leak = MassLeak(run.remarks[0])
-            leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
-            raise leak
+            raise with_run(MassLeak(run.remarks[0]), run)
         return run
 
 
@@ -133,6 +139,7 @@ class Simulation:
             number,
         )
         self.environment = simpy.Environment(0.0)
+        self.activities = Activities(self.environment)
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
         self.trace = TraceBuilder(seed) if trace else None
@@ -219,16 +226,16 @@ class Simulation:
 
     def execute(self) -> None:
         """Run to the end: budget used up, diverged, or leaked. Raises Deadlock where every node waits."""
-        processes = [self.environment.process(self.algorithm.run(node)) for node in self.nodes]  # pyright: ignore[reportArgumentType]
         collecting = gc.isenabled()
         gc.disable()  # events make no cyclic garbage worth looking for, and looking costs a tenth of the time
         try:
+            activities = [node.spawn(self.algorithm.run(node)) for node in self.nodes]
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if self.time_cuts is not None:
                     self.time_cuts.look(0.0)
                     self.tick()
                 self.environment.run()
-                if any(process.is_alive for process in processes) or any(node.waiting() for node in self.nodes):
+                if any(activity.process.is_alive for activity in activities) or any(node.waiting() for node in self.nodes):
                     raise Deadlock(self._who_waits())
                 self._end()
                 if self.step_cuts is not None and self.time_cuts is None:
@@ -243,11 +250,20 @@ class Simulation:
         finally:
             if collecting:
                 gc.enable()
+            self.activities.close()
             self.release()
         if self.outcome == "finished" and self.monitor.leaks:
             self.outcome = "leaked"
         self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
         self.events = events_so_far(self.environment)
+
+    def place_of(self, error: BaseException) -> str:
+        """Where the exception that ended the run arose, in words."""
+        when = f"seed {self.seed}, at {self.environment.now:.6g} s"
+        failure = self.activities.failure
+        if failure is None or failure[0] is not error:
+            return f"in {when}"
+        return f"while node {failure[1]} was in step {failure[2]} of {when}"
 
     def release(self) -> None:
         """Let go of all that the run's value does not need, which adds up where many seeds follow one another."""

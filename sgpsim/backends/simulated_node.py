@@ -18,6 +18,7 @@ import numpy as np
 import simpy
 from simpy.events import Timeout
 
+from sgpsim.backends.activities import Activity
 from sgpsim.backends.backend import refuse_round, require_report
 from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
@@ -358,13 +359,12 @@ class SimulatedNode(Node):
     def farewell(self, to: int, channel: str) -> None:
         self.send(to, FAREWELL, channel)
 
-    def spawn(self, activity: Coroutine[Any, Any, None]) -> simpy.Process:
-        return self._environment.process(activity)  # pyright: ignore[reportArgumentType]
+    def spawn(self, activity: Coroutine[Any, Any, None]) -> Activity:
+        return self._simulation.activities.begin(activity, self)
 
     @types.coroutine
-    def join(self, activity: simpy.Process) -> Generator[simpy.Event, Any, None]:
-        if not activity.processed:
-            yield activity
+    def join(self, activity: Activity) -> Generator[simpy.Event, Any, None]:
+        yield from activity.joined()
 
     def release(self) -> None:
         """Let go of the blocks of compute times."""

@@ -25,7 +25,7 @@ from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
 from sgpsim.ranges import Range, Threads, Whole
-from sgpsim.run import Run
+from sgpsim.run import Run, with_run
 from sgpsim.specification import specification
 
 Patience = Annotated[float, Range("a finite number above 0", "30.0", 1e-3, 1e9)]
@@ -120,11 +120,8 @@ class TorchDistributed(Backend):
             raise
         member.leave()
         if run.outcome == "leaked" and self.monitor == "raise":
-            leak = MassLeak(run.remarks[0])
-            leak.run = run  # pyright: ignore[reportAttributeAccessIssue]
-            raise leak
+            raise with_run(MassLeak(run.remarks[0]), run)
         return run
-
 
     def _with(self, member: Volunteer, folder: Path, experiment: Experiment) -> Run:
         try:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.budget import Seconds, TargetLoss
@@ -23,7 +23,7 @@ from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
 from sgpsim.ranges import Count, Threads
-from sgpsim.run import Outcome, Run, merged, part, provenance
+from sgpsim.run import Outcome, Run, merged, part, provenance, run_of, with_run
 from sgpsim.specification import specification
 from sgpsim.threads import limited
 
@@ -97,37 +97,39 @@ class Vectorized(Backend):
         groups: list[tuple[int, ...]] = [(seed,) for seed in experiment.seeds] if alone else [experiment.seeds]
         runs: list[Run] = []
         traffic: list[Traffic] = []
-        ending: KeyboardInterrupt | MassLeak | None = None
+        ending: BaseException | None = None
+        fleet: FleetNode | None = None
         try:
             while groups:
                 seeds = groups.pop(0)
                 some = experiment if seeds == experiment.seeds else replace(experiment, seeds=seeds)
-                runs.append(self._together(some, progress, keep, traffic))
+                fleet = None
+                fleet = FleetNode(self, some, progress, keep)
+                runs.append(self._together(some, fleet, traffic))
                 if left := tuple(seed for seed in seeds if seed not in runs[-1].experiment.seeds):
                     groups.insert(0, left)  # some diverged; the others go on as they would alone
-        except (KeyboardInterrupt, MassLeak) as stop:
-            runs += [run for run in [getattr(stop, "run", None)] if isinstance(run, Run)]
-            if not runs:
-                raise  # nothing was computed
+        except (Exception, KeyboardInterrupt) as stop:
+            runs += [run for run in [run_of(stop)] if run is not None]
             ending = stop
-        whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
-        if self.cluster is not None:
-            whole = replace(
-                whole, remarks=whole.remarks + load_check(self.cluster, experiment.message_size, traffic)
-            )
-        if ending is not None:
-            if isinstance(ending, KeyboardInterrupt):
-                whole = replace(whole, outcome="interrupted")
-            ending.run = whole  # pyright: ignore[reportAttributeAccessIssue]
+        whole: Run | None = None
+        if runs:
+            whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
+            if self.cluster is not None:
+                remarks = load_check(self.cluster, experiment.message_size, traffic)
+                whole = replace(whole, remarks=whole.remarks + remarks)
+        if isinstance(ending, KeyboardInterrupt):
+            raise with_run(ending, None if whole is None else replace(whole, outcome="interrupted"))
+        if isinstance(ending, MassLeak):
+            raise with_run(ending, whole)
+        if isinstance(ending, Exception):
+            ended_by(ending, _place(fleet), whole)
             raise ending
+        assert whole is not None, "there is at least one seed"
         return whole
 
-    def _together(
-        self, experiment: Experiment, progress: Progress | None, keep: Keep | None, traffic: list[Traffic]
-    ) -> Run:
+    def _together(self, experiment: Experiment, fleet: FleetNode, traffic: list[Traffic]) -> Run:
         """All seeds at once, up to the end or to the step at which some diverge: then the run of these seeds only.
         traffic: where theirs is added, to be held against the links."""
-        fleet = FleetNode(self, experiment, progress, keep)
         outcome: Outcome = "finished"
         remarks: list[str] = []
         ending: BaseException | None = None
@@ -149,6 +151,11 @@ class Vectorized(Backend):
             ending, outcome = stop, "interrupted"
             remarks = [f"seed {seed}: interrupted after step {fleet.reported}" for seed in experiment.seeds]
             remarks += fleet.monitor.leaks
+        except Exception as error:
+            if not fleet.measurements.beyond_start:
+                with_run(error, None)
+                raise
+            ending, outcome, remarks = error, "failed", list(fleet.monitor.leaks)
         if fleet.monitor.leaks and outcome == "finished":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
         if self.cluster is not None:
@@ -168,9 +175,16 @@ class Vectorized(Backend):
         if outcome == "leaked" and self.monitor == "raise":
             ending = MassLeak(run.remarks[0])
         if ending is not None:
-            ending.run = run  # pyright: ignore[reportAttributeAccessIssue]
-            raise ending
+            raise with_run(ending, run)
         return run if ended == experiment.seeds else part(run, ended)
+
+
+def _place(fleet: FleetNode | None) -> str:
+    """Where the exception that ended the run arose, in words."""
+    if fleet is None:
+        return "before its seeds began"
+    seeds = ", ".join(map(str, fleet.seeds[:10])) + (f", ... {len(fleet.seeds)} in all" if len(fleet.seeds) > 10 else "")
+    return f"while all nodes were in step {max(fleet.step, 0)} of seed {seeds}"
 
 
 def _drive(experiment: Experiment, fleet: FleetNode) -> None:
