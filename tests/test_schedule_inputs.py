@@ -250,7 +250,7 @@ def test_matrix_files_that_cannot_be_read(tmp_path: Path) -> None:
             MatrixFile(str(tmp_path / file))
 
     refuses("missing.npy", "No such file")
-    refuses("matrix.csv", "ending must be one of .npy, .npz")
+    refuses("matrix.xls", "ending must be one of .npy, .npz, .csv, .txt")
     np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     refuses("pickle.npy", "Object arrays cannot be loaded")
     np.savez(tmp_path / "pickle.npz", a=np.array([{"a": 1}], dtype=object), allow_pickle=True)
@@ -268,6 +268,46 @@ def test_matrix_files_that_cannot_be_read(tmp_path: Path) -> None:
     refuses("empty.npz", "is empty")
     (tmp_path / "folder.npy").mkdir()
     refuses("folder.npy", "cannot be read")
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+def test_matrices_are_read_from_plain_text(tmp_path: Path, nodes: int) -> None:
+    matrix = RotatingStar(nodes).matrix(0).toarray() if nodes > 1 else np.ones((1, 1))
+    expected = Matrices((matrix,)).round(0).pushes
+    np.savetxt(tmp_path / "comma.csv", matrix, delimiter=",", header="P[receiver, sender], one per line")
+    np.savetxt(tmp_path / "blank.csv", matrix)
+    np.savetxt(tmp_path / "tab.txt", matrix, delimiter="\t", fmt="%.17g")
+    lines = "\n".join(" , ".join(map(repr, row)) for row in matrix.tolist())
+    (tmp_path / "bom.txt").write_text(f"\n\n{lines}  # end\r\n", "utf-8-sig")
+    for path in sorted(tmp_path.iterdir()):
+        schedule = MatrixFile(str(path))
+        check_schedule(schedule, steps=2)
+        assert schedule.round(0).pushes == expected and schedule.period == 1, path.name
+        assert schedule == MatrixFile(str(path), schedule.sha256)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "cannot be read as .csv .it holds no number.*no header"),
+        (b"# P, of nobody\n\n", "it holds no number"),
+        (b"a,b\n0.5,0.5\n0.5,0.5\n", "cannot be read as .csv .could not convert string 'a'.*no header"),
+        (b"0.5,0.5\n0.5\n", "cannot be read as .csv"),
+        (b"0.5,0.5,\n0.5,0.5,\n", "cannot be read as .csv"),
+        (b"0.5;0.5\n0.5;0.5\n", "cannot be read as .csv"),
+        (b"0.5 0.5\n", r"shape \(1, 2\); it must be square"),
+        (b"0.5,nan\n0.5,1\n", "entry nan in row 0, column 1"),
+        (b"0.5,1e400\n0.5,1\n", "entry inf in row 0, column 1"),
+        (b"0.5,1j\n0.5,1\n", "cannot be read as .csv"),
+        (b"\xff\xfe0", "cannot be read as .csv"),
+        (np.random.default_rng(0).bytes(400), "MatrixFile"),
+    ],
+)
+def test_text_that_holds_no_matrix_is_refused_in_one_line(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "p.csv").write_bytes(content)
+    with pytest.raises(SpecificationError, match=sentence) as refused:
+        MatrixFile(str(tmp_path / "p.csv"))
+    assert "\n" not in str(refused.value)
 
 
 # -- weights on edges --------------------------------------------------------------------------------------------------
@@ -316,6 +356,9 @@ def test_weights_that_say_nothing_and_shares_beside_weights() -> None:
         ([(0, 1, 0.5), (1, 0, None)], "the edge 1 -> 0 carries weight=None"),
         ([(0, 1, "far"), (1, 0, 0.5)], "weight='far'"),
         ([(0, 1, float("nan")), (1, 0, 0.5)], "weight=nan"),
+        ([(0, 1, "0.5"), (1, 0, "0.5")], "weight='0.5', a text; every edge needs a finite number.*Turn texts into numbers"),
+        ([(0, 1, "1"), (1, 0, "1")], "weight='1', a text"),  # 1 says nothing, "1" would have been a share of everything
+        ([(0, 1, 10**400), (1, 0, 0.5)], "weight=a whole number of|weight=1000"),
     ],
 )
 def test_weights_that_cannot_be_shares_are_refused(edges: list[tuple[int, int, object]], sentence: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
 import pytest
 
+from sgpsim.algorithms.carriers import require_averaging, require_undirected
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.complete import Complete
@@ -144,3 +145,52 @@ def test_unchecked_matrices_pass_and_so_does_whatever_holds_them() -> None:
         require_valid(schedule)
     with pytest.raises(SpecificationError):
         require_valid(Matrices(row_stochastic.matrices))
+
+
+def doubly_stochastic(nodes: int, symmetric: bool, own: bool) -> np.ndarray:
+    """Random shares whose rows and columns sum to 1 to the last bits; without own shares the diagonal is 0."""
+    matrix = np.random.default_rng(nodes).uniform(0.1, 1.0, (nodes, nodes))
+    matrix = (matrix + matrix.T) / 2 if symmetric else matrix
+    if not own:
+        np.fill_diagonal(matrix, 0.0)
+    for _ in range(2000):
+        matrix = matrix / matrix.sum(axis=1, keepdims=True)
+        matrix = matrix / matrix.sum(axis=0)
+    return (matrix + matrix.T) / 2 if symmetric else matrix
+
+
+def followed(cure: str, matrix: np.ndarray) -> np.ndarray:
+    """The matrix after the Python that a message ends with, run as it stands."""
+    held = {"P": matrix.astype(np.float64), "np": np}
+    if "for _ in" in cure:
+        exec(cure[cure.index("for _ in") :], held)
+        return held["P"]
+    return eval(cure.rpartition("float64: ")[2], held)
+
+
+@pytest.mark.parametrize("nodes", [3, 5, 9, 24])
+@pytest.mark.parametrize("rounded", [lambda p: p.astype(np.float32), lambda p: np.round(p, 7), lambda p: np.round(p, 4)])
+@pytest.mark.parametrize("kind", ["symmetric", "symmetric without own shares", "doubly stochastic", "column stochastic"])
+def test_the_cure_for_rounded_matrices_works_when_followed(nodes: int, kind: str, rounded: Callable[[np.ndarray], np.ndarray]) -> None:
+    own, symmetric = "without" not in kind, "symmetric" in kind
+    nodes = nodes if own else nodes + 4  # few nodes without own shares leave no freedom
+    if kind == "column stochastic":
+        matrix = np.random.default_rng(nodes).random((nodes, nodes))
+        matrix /= matrix.sum(axis=0)
+    else:
+        matrix = doubly_stochastic(nodes, symmetric, own)
+    given = rounded(matrix)
+    with pytest.raises(SpecificationError, match="all shares look rounded to") as refused:
+        require_valid(Matrices((given,)), own_shares=own)
+    cured = followed(str(refused.value), given)
+    require_valid(Matrices((cured,)), own_shares=own)
+    assert np.abs(cured - matrix).max() < 50 * np.abs(given - matrix).max()
+    if kind == "column stochastic":
+        return
+    require_averaging("DPSGD", Matrices((cured,)))
+    if symmetric:
+        require_undirected("AD-PSGD", Matrices((cured,)))
+    wide = given.astype(np.float64)
+    if np.abs(wide.sum(axis=0) - wide.sum(axis=0)[0]).max() > 1e-11:  # control: dividing columns alone spoils the rows
+        with pytest.raises(SpecificationError, match="is given shares that sum to"):
+            require_averaging("DPSGD", Matrices((wide / wide.sum(axis=0),)))

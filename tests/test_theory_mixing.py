@@ -266,6 +266,32 @@ def test_a_failed_assumption_ends_with_1_and_says_what_to_change(
     assert not plain["passed"] and any(word in assumption["cure"] for assumption in plain["assumptions"])
 
 
+@pytest.mark.parametrize("text", ["0.5, 0.25\n0.5, 0.75\n", "# P\n0.5 0.25\n0.5 0.75"])
+def test_a_matrix_may_be_plain_text(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    for name in ("p.csv", "p.txt"):
+        (tmp_path / name).write_text(text)
+        assert asked("--matrix", str(tmp_path / name), "--json") == 0
+        assert json.loads(capsys.readouterr().out)["spectral_gap"] == pytest.approx(0.75)
+        (tmp_path / name).write_text(text.replace("0.25", "a quarter"))
+        assert asked("--matrix", str(tmp_path / name)) == 2
+        told = capsys.readouterr().err
+        assert len(told.splitlines()) == 1 and f"cannot be read as .{name[-3:]}" in told and "no header" in told
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("nodes", [1, 2, 7])
+@pytest.mark.parametrize("size", [1e308, -1e308, 1e200, 1e20, 0.0, 5e-324])
+def test_entries_beyond_all_measure_are_reported_without_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], nodes: int, size: float
+) -> None:
+    for number, matrix in enumerate((np.full((nodes, nodes), size), np.eye(nodes) * size)):
+        stack = np.stack((matrix, np.eye(nodes)))[: number + 1]
+        assert asked("--matrix", saved(tmp_path, stack)) == 1
+        assert "cure: divide column" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert asked("--matrix", saved(tmp_path, stack), "--json") == 1
+        json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
 def test_malformed_input_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = tmp_path / "evil.npy"
     np.save(evil, np.array([[object()]], dtype=object), allow_pickle=True)

@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--size", type=int, help="number of nodes of that schedule")
     look.add_argument("--with", dest="extra", action="append", default=[], metavar="FIELD=VALUE",
                       help="a further field of that schedule, such as probability=0.3")  # fmt: skip
-    look.add_argument("--matrix", metavar="FILE", help="a .npy or .npz with P[receiver, sender], or a stack of such")
+    look.add_argument("--matrix", metavar="FILE",
+                      help="a .npy, .npz, .csv or .txt with P[receiver, sender]; the first two also with a stack of such")  # fmt: skip
     look.add_argument("--rounds", type=int, help="how many rounds to look at; by default enough for the weights to settle")
     look.add_argument("--figure", type=Path, metavar="FILE", help="draw contraction against the bound")
     look.add_argument("--json", action="store_true", help="print one object instead of tables")

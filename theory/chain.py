@@ -101,6 +101,7 @@ class Chain:
         return self.rounds[self.index(step)]
 
     @cached_property
+    @np.errstate(over="ignore", invalid="ignore")  # rounds that make mass make more than any number
     def masses(self) -> NDArray[np.float64]:
         """A_{k:0} w^0 for k = 0..horizon: (horizon + 1, states)."""
         found = np.zeros((self.horizon + 1, self.states))

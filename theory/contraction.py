@@ -138,15 +138,16 @@ def contraction(chain: Chain, longest: int) -> Contraction | None:
 
 def a_priori(chain: Chain, delay: int = 0, found: Windows | None = None) -> Contraction | None:
     """The same constants from B, Delta, tau and the smallest share 1/D alone: eta >= D^{-T}, delta >= D^{-T}; None
-    where no B exists.
+    where no B exists, or no share is above 0.
 
     chain: the rounds without delays. found: their windows, where these are known already.
     """
     found = found or windows(chain)
-    if found is None:
+    shares = chain.rounds[chain.rounds > 0]
+    if found is None or not len(shares):
         return None
     time = positivity_bound(found, chain.real, delay)
-    share = float(chain.rounds[chain.rounds > 0].min())
+    share = float(shares.min())
     return Contraction(time, share**time, share**time, chain.real)
 
 

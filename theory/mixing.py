@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sgpsim.errors import SpecificationError
-from sgpsim.schedules.precision import rounded_to
+from sgpsim.schedules.precision import mended, rounded_to
 from sgpsim.schedules.schedule import Schedule
 from theory import assumptions
 from theory.chain import Chain
@@ -65,10 +66,11 @@ class Mixing:
 
     smallest_share; row_sums, the least and the largest; window B, diameters per window, same_windows; time T, the bound
     proved for it, and the longest products looked at for it; contraction; profile; singular: second singular value of
-    products of 1, 2, ... rounds, largest over starts; spectral_gap per round; exact: rounds after which averaging is
-    exact, from round 0 and from any start; weights: smallest and largest weight seen; weight_bound: what is known of
-    them from B and the smallest share; starts: how many starts the profile looked at, of how many (fewer: its norms are
-    samples, hence lower bounds); singular_starts: the same for the singular values; applications: which claims apply.
+    products of 1, 2, ... rounds, largest over starts, as long as numbers can hold them; spectral_gap per round; exact:
+    rounds after which averaging is exact, from round 0 and from any start; weights: smallest and largest weight seen;
+    weight_bound: what is known of them from B and the smallest share; starts: how many starts the profile looked at, of
+    how many (fewer: its norms are samples, hence lower bounds); singular_starts: the same for the singular values;
+    applications: which claims apply.
     """
 
     title: str
@@ -106,6 +108,7 @@ class Mixing:
         return columns.passed and off <= assumptions.COLUMN_TOLERANCE * self.nodes
 
 
+@np.errstate(over="ignore", invalid="ignore")  # rounds that make mass make more than any number: they fail, and are reported
 def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
     """Look at `schedule`. rounds: how many; by default enough for weights to settle, less where nothing repeats.
 
@@ -216,14 +219,8 @@ def _column_cure(rounds: NDArray[np.float64]) -> str:
     shares = rounds[rounds != 0.0]
     written = rounded_to(shares, off, int(np.count_nonzero(rounds, axis=1).max()))
     if written is not None:
-        looks = f"all shares look rounded to {written}, which explains {off:.2g}"
-        symmetric = np.array_equal(rounds, rounds.transpose(0, 2, 1))
-        if symmetric and np.diagonal(rounds, axis1=1, axis2=2).min() > off:  # dividing would make its rows unlike
-            return f"{looks}: give each own share what is missing, in float64, P + np.diag(1 - P.sum(axis=0)), round by round"
-        return (
-            f"{looks}: divide by the column sums in float64,"
-            " P / P.sum(axis=0) (of a stack: P / P.sum(axis=1, keepdims=True))"
-        )
+        each = " (P: one round of the stack)" if len(rounds) > 1 else ""
+        return f"all shares look rounded to {written}, which explains {off:.2g}; {mended(csr_array(rounds[step]))}{each}"
     if rows_off <= assumptions.COLUMN_TOLERANCE:
         return "rows sum to 1 instead: transpose, P[receiver, sender] holds what the sender gives"
     written = rounded_to(shares, rows_off, int(np.count_nonzero(rounds, axis=2).max()))
@@ -232,6 +229,8 @@ def _column_cure(rounds: NDArray[np.float64]) -> str:
             f"rows sum to 1 instead, but for rounding to {written} ({rows_off:.2g}): transpose, P[receiver, sender] holds"
             " what the sender gives, then divide by the column sums in float64"
         )
+    if not np.isfinite(columns[step, sender]):
+        return f"divide column {sender} of round {step}, whose sum is beyond all numbers, by its largest entry, then by its sum"
     return f"divide column {sender} of round {step}, which sums to {columns[step, sender]:.6g}, by that sum"
 
 

@@ -34,7 +34,7 @@ def plain(found: Mixing) -> dict[str, Any]:
         "passed": found.passed,
         "assumptions": [{"name": a.name, "passed": a.passed, "evidence": a.evidence, "cure": a.cure} for a in found.assumptions],
         "smallest_share": _finite(found.smallest_share),
-        "row_sums": list(found.row_sums),
+        "row_sums": [_finite(total) for total in found.row_sums],
         "doubly_stochastic": found.doubly_stochastic,
         "window": found.window,
         "diameters": list(found.diameters),
@@ -104,7 +104,7 @@ def _figures(found: Mixing) -> list[tuple[str, str]]:
         told = f"{found.window}; union graph {same} in every window, diameters {_spread(found.diameters)}"
         lines.append(("smallest window B", told))
     sampled = _sample(found.singular_starts)
-    lines.append(("second singular value of m rounds", _list(found.singular) + sampled))
+    lines.append(("second singular value of m rounds", _list(found.singular) + sampled if len(found.singular) else "beyond all numbers"))
     lines.append(("  its square", _list(found.singular**2)))
     if found.spectral_gap is not None:
         exact = found.exact is not None and found.exact[1] is not None

@@ -17,6 +17,9 @@ from theory.iteration import largest_modulus, product_map, singular_value
 from theory.setting import Setting
 from theory.theorem import Hypothesis
 
+LARGEST = 1e150
+"""Products with entries beyond this have no singular values that a number can hold the square of."""
+
 
 def second_modulus(matrix: NDArray[np.float64]) -> float:
     """|lambda_2|: the second largest modulus of the eigenvalues; 0 for one node."""
@@ -60,17 +63,22 @@ def _largest_modulus(chain: Chain, period: int) -> float | None:
 
 def second_singular_values(chain: Chain, longest: int, starts: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """The second largest singular value of products over m = 1..longest rounds, the largest over all starts that can
-    differ, or over those given. Values that rounding alone explains, n (m+1) epsilon times the largest, are 0."""
+    differ, or over those given. Values that rounding alone explains, n (m+1) epsilon times the largest, are 0. Ends
+    before `longest` where products leave the floating-point range, as those of rounds that make mass do."""
     if chain.real < 2:
         return np.zeros(longest)
     begin = np.arange(chain.starts) if starts is None else np.unique(chain.index(starts))
     found: list[float] = []
     if not chain.large:
         for length, products in enumerate(chain.products(longest, begin)):
+            if not np.abs(products).max() < LARGEST:
+                break
             values = np.linalg.svd(products, compute_uv=False)
             found.append(float(np.where(values[:, 1] <= rounding(chain, length) * values[:, 0], 0.0, values[:, 1]).max()))
         return np.array(found[1:])
     for length in range(1, longest + 1):
+        if not np.abs(chain.rounds).sum(axis=1).max() ** length < LARGEST:
+            break
         seen = begin if chain.periodic else begin[begin + length <= chain.horizon]
         values = [_second(chain, int(start), length) for start in seen]
         found.append(max((0.0 if value <= rounding(chain, length) else value for value in values), default=0.0))

@@ -1,5 +1,5 @@
-"""Schedules from matrix files: `.npy`, or `.npz` as written by numpy (several arrays) or scipy.sparse (one sparse
-matrix).
+"""Schedules from matrix files: `.npy`; `.npz` as written by numpy (several arrays) or scipy.sparse (one sparse
+matrix); `.csv` or `.txt`, one matrix as plain text.
 
 The rule: pickles are never loaded. The schedule keeps the SHA-256 of what it read, so that an experiment's identity
 depends on the file's content and not only on its name, and a stored experiment refuses a file that has changed since.
@@ -32,7 +32,9 @@ class MatrixFile(Schedule):
     """Step k uses matrix k, modulo their number, of the file: P[receiver, sender].
 
     path: a `.npy` with an array (n, n) or (steps, n, n); a `.npz` with one scipy sparse matrix, or with arrays of these
-    shapes, in the order in which they were saved. A relative path starts at the working directory.
+    shapes, in the order in which they were saved; a `.csv` or `.txt` with one matrix, a line per receiver, by the rules
+    of numpy.loadtxt: entries parted by commas if there are any, else by blanks, # begins a comment. A relative path
+    starts at the working directory.
     sha256: of the file, hexadecimal; filled in if left empty, otherwise the file must agree with it.
     Errors: SpecificationError for a file that is missing, damaged or changed, and for matrices that are not square or
     not finite.
@@ -46,7 +48,7 @@ class MatrixFile(Schedule):
         content = read_content("MatrixFile(path)", self.path, READERS, self.sha256)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
         suffix = Path(self.path).suffix.lower()
-        cure = "Save plain numbers with numpy.save, numpy.savez or scipy.sparse.save_npz."
+        cure = CURES.get(suffix, "Save plain numbers with numpy.save, numpy.savez or scipy.sparse.save_npz.")
         found = understood("MatrixFile(path)", self.path, suffix, cure, lambda: READERS[suffix](io.BytesIO(content)))
         matrices = square_matrices(f"MatrixFile({self.path!r})", found)
         object.__setattr__(self, "size", matrices[0].shape[0])
@@ -87,5 +89,18 @@ def _checked(matrix: Any) -> Any:
     return matrix
 
 
-READERS: dict[str, Callable[[io.BytesIO], Any]] = {".npy": _array, ".npz": _archive}
+def _text(file: io.BytesIO) -> Any:
+    text = file.getvalue().decode("utf-8-sig")
+    entries = "".join(line.split("#")[0] for line in text.splitlines())
+    if not entries.strip():
+        raise ValueError("it holds no number")
+    return np.loadtxt(io.StringIO(text), delimiter="," if "," in entries else None, ndmin=2)
+
+
+READERS: dict[str, Callable[[io.BytesIO], Any]] = {".npy": _array, ".npz": _archive, ".csv": _text, ".txt": _text}
 """By the file's ending: from its content to one matrix or several."""
+
+CURES: dict[str, str] = dict.fromkeys(
+    (".csv", ".txt"), "Write a line per receiver, of plain numbers parted by commas or blanks, as numpy.savetxt does; no header."
+)
+"""By the file's ending: what to do about text that cannot be read."""

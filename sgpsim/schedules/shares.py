@@ -16,7 +16,7 @@ from numbers import Real
 
 import networkx as nx
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.ranges import Between
 from sgpsim.specification import specification
 
@@ -132,14 +132,16 @@ class GivenShares(ShareRule):
     def check(self, graph: nx.DiGraph) -> None:
         for sender, receiver, share in graph.edges(data=self.attribute):
             try:
-                finite = math.isfinite(float(share))
-            except (TypeError, ValueError):
+                finite = not isinstance(share, str | bytes) and math.isfinite(float(share))
+            except (TypeError, ValueError, OverflowError):
                 finite = False
             if not finite:
+                text = isinstance(share, str | bytes)
                 raise SpecificationError(
-                    f"GivenShares(): the edge {sender} -> {receiver} carries {self.attribute}={share!r}; every edge"
-                    " needs a finite number there."
-                    " Set the attribute, or take a rule that computes shares, such as Uniform()."
+                    f"GivenShares(): the edge {sender} -> {receiver} carries {self.attribute}={shown(share)}{', a text' if text else ''};"
+                    " every edge needs a finite number there."
+                    f" {'Turn texts into numbers with float' if text else 'Set the attribute'}, or take a rule that computes"
+                    " shares, such as Uniform()."
                 )
 
 

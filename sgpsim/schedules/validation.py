@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from sgpsim.errors import SpecificationError
-from sgpsim.schedules.precision import rounded_to
+from sgpsim.schedules.precision import mended, rounded_to
 from sgpsim.schedules.schedule import Round, Schedule
 from sgpsim.schedules.switched import Switched
 
@@ -99,10 +99,14 @@ def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) ->
     if len(wrong):
         sender = int(wrong[0])
         written = rounded_to(every, float(np.abs(sums - 1.0).max()), int(np.bincount(of).max()))
-        seen = "" if written is None else f" (all shares look rounded to {written})"
+        told = f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}"
+        if written is not None:
+            raise SpecificationError(
+                f"{told} (all shares look rounded to {written}); they must sum to 1, its own included, or mass is lost or made."
+                f" With P[receiver, sender] the matrix of the step, {mended(found.matrix)}"
+            )
         raise SpecificationError(
-            f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}{seen}; they must sum to 1, its own included,"
-            " or mass is lost or made."
+            f"{told}; they must sum to 1, its own included, or mass is lost or made."
             f" Divide column {sender} of P[receiver, sender] by its sum (transpose P if its rows sum to 1), or take a"
             " share rule such as Uniform()."
         )

@@ -27,12 +27,12 @@ class KernelAPriori(Theorem):
     source = "Lemma A; lambda = 1 - n D^{-(Delta+1)B} in Assran et al. 2019 (recalled)"
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        least = None if setting.windows is None else _constants(setting).least
+        known = a_priori(setting.chain, setting.delay)
         sentence = "D^T is a number in floating point"
-        if least is None:
+        if known is None:
             return [*assumptions.matrices(setting), Hypothesis(sentence, "unknown", "no window length works", "unknown")]
-        told = f"D^-T = {least:.3g}"
-        return [*assumptions.matrices(setting), Hypothesis(sentence, "holds" if least >= SMALLEST else "fails", told)]
+        holds = "holds" if known.least >= SMALLEST else "fails"
+        return [*assumptions.matrices(setting), Hypothesis(sentence, holds, f"D^-T = {known.least:.3g}")]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:
         found = _constants(setting)
