@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import ordered_mean
 from sgpsim.objectives.objective import Objective
-from sgpsim.structuring import is_number
+from sgpsim.single_values import is_number
 
 SCHEMA = {
     "seed": pl.Int64,

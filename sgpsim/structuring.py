@@ -1,4 +1,5 @@
-"""Structuring: how a field's value becomes what its annotation says, as hooks of one cattrs converter.
+"""Structuring: how a field's value becomes what its annotation says, as hooks of one cattrs converter; those of values
+that hold no others are in `single_values`.
 
 The rule: an object built in Python and a table from a file pass through the same hooks (`fields`), so both accept the
 same values and refuse with the same sentence. Values are strictly of the annotated type (a whole number may stand for a
@@ -15,9 +16,8 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
-from itertools import islice
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -28,20 +28,24 @@ from sgpsim.catalogue import implementations, is_specification
 from sgpsim.errors import SpecificationError, Unfit, nearest, shown
 from sgpsim.functions import Consent, FunctionName, named_function
 from sgpsim.ranges import Own, Range, Several
+from sgpsim.single_values import (
+    WORDS,
+    articled,
+    as_array,
+    as_bool,
+    as_float,
+    as_function,
+    as_graph,
+    as_instance,
+    as_int,
+    as_literal,
+    as_str,
+    entries_of,
+    is_number,
+    or_instance,
+)
 
 TAG = "type"
-NOT_FINITE = ("inf", "-inf", "nan")
-"""How floats are written that JSON has no words for."""
-WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-CURES: dict[Any, str] = {
-    bool: "Give True or False.",
-    int: "Give one such as 3.",
-    float: "Give one such as 0.5.",
-    str: "Give one in quotes.",
-}
-MOST_ENTRIES = 1 << 20
-"""The longest list: an iterable that goes on is taken for one that never ends."""
-
 Hook = Callable[[Any], Any]
 """From a value as given to the field's value; raises Unfit, or SpecificationError from further inside."""
 StandIn = Callable[[type, Mapping[str, Any], tuple[FunctionName, ...]], Any]
@@ -58,14 +62,14 @@ def converter(
     must be given and is not. consent: what becomes of names of functions. stand_in: asked what to build where a table
     holds such names, as (class, table, names); None for an object of that class."""
     made = Converter(detailed_validation=False)
-    made.register_structure_hook_func(inspect.isclass, _instance)
+    made.register_structure_hook_func(inspect.isclass, as_instance)
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
-    for basic, hook in ((bool, _bool), (int, _int), (float, _float), (str, _str)):
+    for basic, hook in ((bool, as_bool), (int, as_int), (float, as_float), (str, as_str)):
         made.register_structure_hook(basic, hook)
-    made.register_structure_hook_func(_has_origin(Literal), _literal)
-    made.register_structure_hook_func(_has_origin(np.ndarray), _array)
-    made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: _function(value, consent))
-    made.register_structure_hook_func(_is_graph, _graph)
+    made.register_structure_hook_func(_has_origin(Literal), as_literal)
+    made.register_structure_hook_func(_has_origin(np.ndarray), as_array)
+    made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: as_function(value, consent))
+    made.register_structure_hook_func(_is_graph, as_graph)
     made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
     made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes, stand_in))
     made.register_structure_hook_func(inspect.isabstract, lambda value, kind: _of_family(made, value, kind))
@@ -132,93 +136,6 @@ def _is_tuple(kind: Any) -> bool:
     return typing.get_origin(kind) is tuple
 
 
-def is_number(value: Any) -> bool:
-    """Whether `value` is a number, Python's or numpy's; true and false are none."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def _bool(value: Any, _: Any) -> bool:
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise Unfit(value, WORDS[bool], CURES[bool])
-
-
-def _int(value: Any, _: Any) -> int:
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return int(value)
-    raise Unfit(value, WORDS[int], CURES[int])
-
-
-def _float(value: Any, _: Any) -> float:
-    """A number as Python's float; `inf`, `-inf` and `nan` also as JSON has to write them."""
-    if is_number(value) or (isinstance(value, str) and value in NOT_FINITE):
-        try:
-            return float(value)
-        except OverflowError:
-            raise Unfit(value, "a number that float64 holds", CURES[float]) from None
-    raise Unfit(value, WORDS[float], CURES[float])
-
-
-def _str(value: Any, _: Any) -> str:
-    if isinstance(value, str | PurePath):
-        return str(value)
-    raise Unfit(value, WORDS[str], CURES[str])
-
-
-def _instance(value: Any, kind: type) -> Any:
-    """A value of a class that nothing above knows, such as one of a user's own: as it is."""
-    if isinstance(value, kind):
-        return value
-    raise Unfit(value, _articled(kind.__name__), f"Give one of this class{_or_instance(value, kind)}.")
-
-
-def _literal(value: Any, kind: Any) -> Any:
-    known = typing.get_args(kind)
-    if isinstance(value, str | int) and value in known:
-        return known[known.index(value)]
-    words = [repr(one) for one in known]
-    near = nearest(value, known) if isinstance(value, str) and all(isinstance(one, str) for one in known) else ""
-    cure = f"Give one of these; {near}" if near.startswith("did") else "Give one of these."
-    raise Unfit(value, f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0], cure)
-
-
-def _array(value: Any, _: Any) -> Any:
-    try:
-        given = np.asarray(value)
-        if given.dtype.kind in "iuf":
-            return np.array(given, dtype=np.float64)
-    except Exception:  # rows of unequal length, foreign classes
-        pass
-    raise Unfit(value, "an array of numbers", "Give nested lists of numbers, with rows of equal length.")
-
-
-def _graph(value: Any, _: Any) -> Any:
-    import networkx as nx  # loaded already where a field has such a type
-
-    if isinstance(value, nx.Graph):
-        return value
-    rule, cure = "a networkx graph", "Give one, or node-link data as networkx.node_link_data writes them."
-    if not isinstance(value, Mapping):
-        raise Unfit(value, rule, cure)
-    try:
-        graph = nx.node_link_graph(dict(value), edges="edges")
-    except Exception:  # whatever networkx stumbles over
-        raise Unfit(value, rule, cure) from None
-    for *_, attributes in (*graph.nodes(data=True), *graph.edges(data=True)):
-        for name, inside in attributes.items():
-            if isinstance(inside, str) and inside in NOT_FINITE:
-                attributes[name] = float(inside)
-    return graph
-
-
-def _function(value: Any, consent: Consent) -> Any:
-    if isinstance(value, str):
-        return named_function(value, consent)
-    if callable(value):
-        return value
-    raise Unfit(value, "a function", "Give one, or its name such as 'my_models:perceptron'.")
-
-
 def _is_function(kind: Any) -> bool:
     """Whether a field of this type may hold a function."""
     if typing.get_origin(kind) is Annotated:
@@ -278,20 +195,6 @@ def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     return structure
 
 
-def entries_of(value: Any) -> Sequence[Any]:
-    """The entries of a list, or of anything else that can be gone through and comes to an end; raises Unfit."""
-    if isinstance(value, list | tuple):
-        return value
-    try:
-        if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping):
-            entries = list(islice(value, MOST_ENTRIES + 1))
-            if len(entries) <= MOST_ENTRIES:
-                return entries
-    except Exception:  # an array without axes, a foreign class
-        pass
-    raise Unfit(value, "a list", "Give one such as [1, 2], in Python a tuple or a range will do too.")
-
-
 def _table(
     made: Converter, kind: Any, base: PurePath | None, nodes: int | None, stand_in: StandIn | None
 ) -> Callable[[Any, Any], Any]:
@@ -305,7 +208,7 @@ def _table(
             return found
         if not isinstance(found, Mapping):
             having = f"one with the fields {', '.join(known)}" if known else "one"
-            raise Unfit(found, _articled(kind.__name__), f"Give {having}{_or_instance(found, kind)}.")
+            raise Unfit(found, articled(kind.__name__), f"Give {having}{or_instance(found, kind)}.")
         tag = found.get(TAG, kind.__name__)
         if not isinstance(tag, str) or tag != kind.__name__:
             raise _at(TAG, f"{shown(tag)} is not the class that is wanted here; it must be {kind.__name__!r}.")
@@ -361,7 +264,7 @@ def _of_family(made: Converter, value: Any, kind: type) -> Any:
     """A concrete class of an interface, told by `type`, by its name alone, or by being sgpsim's only one."""
     if isinstance(value, kind):
         return value
-    wanted = _articled(kind.__name__)
+    wanted = articled(kind.__name__)
     known = implementations(kind)
     if is_number(value):
         constant = next((name for name in known if name.startswith("Constant")), None)
@@ -378,7 +281,7 @@ def _of_family(made: Converter, value: Any, kind: type) -> Any:
 def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str) -> Any:
     """One of the classes `known`, told by the table's `type`."""
     if not isinstance(value, Mapping):
-        instance = _or_instance(value, *known.values())
+        instance = or_instance(value, *known.values())
         raise Unfit(value, wanted, f"Give one of {', '.join(known)}{instance}.")
     ours = [name for name, kind in known.items() if kind.__module__.startswith("sgpsim.")] or [*known]
     name = value.get(TAG, ours[0] if len(ours) == 1 else None)  # a user's own class takes no short form away
@@ -429,12 +332,3 @@ def _name_of(kind: Any) -> str:
     if _is_tuple(kind):
         return "a list of lists" if _is_tuple(typing.get_args(kind)[0]) else "a list"
     return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
-
-
-def _articled(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
-
-
-def _or_instance(value: Any, *kinds: type) -> str:
-    """How to mend it where a class was given for an object of it."""
-    return f", as an object: {value.__name__}(...)" if isinstance(value, type) and issubclass(value, kinds) else ""

@@ -19,8 +19,8 @@ from sgpsim.errors import SpecificationError
 from sgpsim.input_files import reason_of
 from sgpsim.ranges import OWN
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.single_values import entries_of
 from sgpsim.specification import specification
-from sgpsim.structuring import entries_of
 
 Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
 """Per step and sender: receiver -> share, own first, then in cyclic order from the sender on."""
