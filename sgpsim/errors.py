@@ -77,15 +77,26 @@ class NotSaved(RuntimeError):
 
 def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
     """`value` as a message repeats it: on one line, not longer than `longest`, whatever it is."""
-    if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
-        return f"an array of shape {tuple(value.shape)}"
     try:
-        words = " ".join(repr(value).split())
+        words = _written(value, longest)
     except Exception:  # Python refuses to write out whole numbers of thousands of digits; foreign classes do as they like
-        if isinstance(value, int):
-            return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1} digits"
-        return f"an object of the class {type(value).__name__}"
+        kind = type(value)
+        if issubclass(kind, int):
+            return f"a whole number of {int(int.bit_length(value) * math.log10(2)) + 1} digits"
+        words = f"an object of the class {kind.__name__}"
     return words if len(words) <= longest else f"{words[: longest - 3]}..."
+
+
+def _written(value: Any, longest: int) -> str:
+    """The size of what is large, else the beginning of `value`'s repr on one line."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and shape and all(isinstance(length, int) for length in shape):
+        named = "an array" if hasattr(value, "dtype") else f"a {type(value).__name__}"
+        return f"{named} of shape {tuple(shape)}"
+    if type(value) in (str, bytes, bytearray, list, tuple):
+        value = value[: longest + 1]  # whatever follows would be cut off
+    words = " ".join(repr(value)[: 10 * longest].split())
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
 
 
 def one_line(error: BaseException, longest: int = 500) -> str:

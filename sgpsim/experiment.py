@@ -22,6 +22,7 @@ from sgpsim.objectives.unresolved import Unresolved
 from sgpsim.ranges import OWN, Count, Quantity, Seed, Several
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import require_valid
+from sgpsim.single_values import array_of_numbers
 from sgpsim.specification import specification
 
 SEEDS = "Give seeds=({},), in a file seeds = [{}], for the one seed {}; seeds=range({}) for the {} seeds from 0 on."
@@ -104,24 +105,14 @@ def _settled_start(start: Any) -> Any:
     """A start as None, one float, or nested tuples of floats, so that experiments compare and hash by value."""
     if start is None:
         return None
-    try:
-        given = np.asarray(start)
-        sound = given.dtype.kind in "iuf" and given.ndim <= 2 and not _holds_truth(start)
-    except Exception:  # rows of unequal length, foreign classes
-        sound = False
-    if not sound:
+    given = array_of_numbers(start)
+    if given is None or given.ndim > 2:
         raise SpecificationError(
             f"Experiment(start) is {shown(start)}; it must hold numbers that float64 holds, in rows of equal length."
             " Give a number, a point, or a point per node."
         )
-    listed = np.asarray(start, dtype=np.float64).tolist()
+    listed = given.tolist()
     if isinstance(listed, float):
         return listed
     return tuple(tuple(row) if isinstance(row, list) else row for row in listed)
 
-
-def _holds_truth(start: Any) -> bool:
-    """Whether true or false stand among numbers, which numpy would take for 1 and 0."""
-    if isinstance(start, list | tuple):
-        return any(_holds_truth(entry) for entry in start)
-    return isinstance(start, bool | np.bool_)

@@ -39,6 +39,8 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(inside) for key, inside in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(inside) for inside in value]
+    if isinstance(value, frozenset):
+        return [to_plain(inside) for inside in sorted(value, key=repr)]
     if isinstance(value, np.ndarray | np.generic):
         return to_plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

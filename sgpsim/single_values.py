@@ -10,10 +10,11 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgpsim.errors import Unfit, nearest
 from sgpsim.functions import Consent, named_function
@@ -33,7 +34,7 @@ MOST_ENTRIES = 1 << 20
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a number, Python's or numpy's; true and false are none."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.timedelta64)
 
 
 def as_bool(value: Any, _: Any) -> bool:
@@ -43,7 +44,7 @@ def as_bool(value: Any, _: Any) -> bool:
 
 
 def as_int(value: Any, _: Any) -> int:
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    if is_number(value) and isinstance(value, int | np.integer):
         return int(value)
     raise Unfit(value, WORDS[int], CURES[int])
 
@@ -52,7 +53,7 @@ def as_float(value: Any, _: Any) -> float:
     """A number as Python's float; `inf`, `-inf` and `nan` also as JSON has to write them."""
     if is_number(value) or (isinstance(value, str) and value in NOT_FINITE):
         try:
-            return float(value)
+            return float(value) + 0.0  # -0.0 equals 0.0, and would have another key and other bits
         except OverflowError:
             raise Unfit(value, "a number that float64 holds", CURES[float]) from None
     raise Unfit(value, WORDS[float], CURES[float])
@@ -64,6 +65,12 @@ def as_str(value: Any, _: Any) -> str:
     raise Unfit(value, WORDS[str], CURES[str])
 
 
+def as_path(value: Any, _: Any) -> Path:
+    if isinstance(value, str | PurePath) and "\0" not in str(value):
+        return Path(value)
+    raise Unfit(value, "a path", "Give one such as 'runs', a string or a pathlib.Path.")
+
+
 def as_instance(value: Any, kind: type) -> Any:
     """A value of a class that nothing above knows, such as one of a user's own: as it is."""
     if isinstance(value, kind):
@@ -73,8 +80,9 @@ def as_instance(value: Any, kind: type) -> Any:
 
 def as_literal(value: Any, kind: Any) -> Any:
     known = typing.get_args(kind)
-    if isinstance(value, str | int) and value in known:
-        return known[known.index(value)]
+    for one in known:
+        if isinstance(value, type(one)) and isinstance(value, bool) == isinstance(one, bool) and value == one:
+            return one
     words = [repr(one) for one in known]
     near = nearest(value, known) if isinstance(value, str) and all(isinstance(one, str) for one in known) else ""
     cure = f"Give one of these; {near}" if near.startswith("did") else "Give one of these."
@@ -82,13 +90,36 @@ def as_literal(value: Any, kind: Any) -> Any:
 
 
 def as_array(value: Any, _: Any) -> Any:
+    array = array_of_numbers(value)
+    if array is None:
+        raise Unfit(value, "an array of numbers", "Give nested lists of numbers, with rows of equal length.")
+    return array
+
+
+def array_of_numbers(value: Any) -> NDArray[np.float64] | None:
+    """A float64 copy of an array, of nested lists, or of a number; None where it holds anything but numbers, masked ones
+    and true and false included, or rows of unequal length."""
     try:
         given = np.asarray(value)
-        if given.dtype.kind in "iuf":
-            return np.array(given, dtype=np.float64)
+        if given.dtype.kind not in "iuf" or is_masked(value) or _holds_truth(value):
+            return None
+        numbers = np.array(given, dtype=np.float64)
+        numbers += 0.0  # no -0.0, as in `as_float`
+        return numbers
     except Exception:  # rows of unequal length, foreign classes
-        pass
-    raise Unfit(value, "an array of numbers", "Give nested lists of numbers, with rows of equal length.")
+        return None
+
+
+def is_masked(value: Any) -> bool:
+    """Whether `value` is an array of numpy's with entries that are masked, which reading as numbers would bring back."""
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).any())
+
+
+def _holds_truth(value: Any) -> bool:
+    """Whether true or false, or what is masked, stand among numbers, where numpy would take them for some."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_truth, value))
+    return isinstance(value, bool | np.bool_) or is_masked(value)
 
 
 def as_graph(value: Any, _: Any) -> Any:

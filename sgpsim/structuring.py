@@ -2,11 +2,11 @@
 that hold no others are in `single_values`.
 
 The rule: an object built in Python and a table from a file pass through the same hooks (`fields`), so both accept the
-same values and refuse with the same sentence. Values are strictly of the annotated type (a whole number may stand for a
-float, numpy's scalars for Python's, a list for a tuple; nothing else is converted) and within its range. `type` may be
-left out where only one class fits. A name alone stands for the class with its default values, a number alone for the
-family's constant (`step_size = 0.1`, `compute = 0.3`), and for a list of one. What is not given and has no default is
-missing; what is given and unknown is an error.
+same values and refuse with the same sentence; so do the arguments of functions (`parameters`). Values are strictly of
+the annotated type (a whole number may stand for a float, numpy's scalars for Python's, a list for a tuple; nothing else
+is converted) and within its range. `type` may be left out where only one class fits. A name alone stands for the class
+with its default values, a number alone for the family's constant (`step_size = 0.1`, `compute = 0.3`), and for a list
+of one. What is not given and has no default is missing; what is given and unknown is an error.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from cattrs import Converter
+from cattrs import Converter, StructureHandlerNotFoundError
 
 from sgpsim.catalogue import implementations, is_specification
 from sgpsim.errors import SpecificationError, Unfit, nearest, shown
@@ -39,6 +39,7 @@ from sgpsim.single_values import (
     as_instance,
     as_int,
     as_literal,
+    as_path,
     as_str,
     entries_of,
     is_number,
@@ -46,6 +47,14 @@ from sgpsim.single_values import (
 )
 
 TAG = "type"
+SEVERAL: dict[Any, Callable[[list[Any]], Any]] = {
+    list: list,
+    frozenset: frozenset,
+    collections.abc.Iterable: tuple,
+    collections.abc.Collection: tuple,
+    collections.abc.Sequence: tuple,
+}
+"""What the entries of an annotation of many are kept as."""
 Hook = Callable[[Any], Any]
 """From a value as given to the field's value; raises Unfit, or SpecificationError from further inside."""
 StandIn = Callable[[type, Mapping[str, Any], tuple[FunctionName, ...]], Any]
@@ -57,22 +66,30 @@ def converter(
     nodes: int | None = None,
     consent: Consent = "import",
     stand_in: StandIn | None = None,
+    whole: bool = False,
 ) -> Converter:
     """A converter that starts relative paths (fields called `path`) at `base`, and puts `nodes` where `size` or `nodes`
     must be given and is not. consent: what becomes of names of functions. stand_in: asked what to build where a table
-    holds such names, as (class, table, names); None for an object of that class."""
+    holds such names, as (class, table, names); None for an object of that class. whole: objects must be given as they
+    are, and no table, name or number stands for one."""
     made = Converter(detailed_validation=False)
-    made.register_structure_hook_func(inspect.isclass, as_instance)
+    made.register_structure_hook_factory(inspect.isclass, _of_class)
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     for basic, hook in ((bool, as_bool), (int, as_int), (float, as_float), (str, as_str)):
         made.register_structure_hook(basic, hook)
     made.register_structure_hook_func(_has_origin(Literal), as_literal)
     made.register_structure_hook_func(_has_origin(np.ndarray), as_array)
     made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: as_function(value, consent))
-    made.register_structure_hook_func(_is_graph, as_graph)
+    made.register_structure_hook_func(lambda kind: kind is Path, as_path)
+    made.register_structure_hook_factory(_is_mapping, _with(made, _mapping))
+    made.register_structure_hook_factory(_is_several, _with(made, _several))
     made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
-    made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes, stand_in))
-    made.register_structure_hook_func(inspect.isabstract, lambda value, kind: _of_family(made, value, kind))
+    if whole:
+        made.register_structure_hook_func(inspect.isabstract, _whole)
+    else:
+        made.register_structure_hook_func(_is_graph, as_graph)
+        made.register_structure_hook_factory(is_specification, _with(made, _table, base, nodes, stand_in))
+        made.register_structure_hook_func(inspect.isabstract, lambda value, kind: _of_family(made, value, kind))
     made.register_structure_hook_func(_is_union, lambda value, kind: _of_union(made, value, kind))
     made.register_structure_hook_factory(_has_origin(Annotated), _with(made, _annotated))
     return made
@@ -88,24 +105,47 @@ def plain() -> Converter:
     return converter()
 
 
+@cache
+def strict() -> Converter:
+    """The converter of what functions are given in Python."""
+    return converter(whole=True)
+
+
 def fields(kind: Any, made: Converter) -> dict[str, Hook]:
     """The hook of every field that `kind` is built from, by name. They raise errors that name class and field."""
+    hints = hints_of(kind)
+    names = [field.name for field in dataclasses.fields(kind) if field.init]
+    return {name: _named(made, kind.__name__, name, hints[name]) for name in names}
+
+
+def parameters(function: Any) -> dict[str, Hook]:
+    """The hook of every annotated parameter of `function`, by name. They raise errors that name function and
+    parameter."""
+    hints = hints_of(function)
+    names = [name for name in inspect.signature(function).parameters if name in hints]
+    return {name: _named(strict(), function.__qualname__, name, hints[name]) for name in names}
+
+
+def hints_of(owner: Any) -> dict[str, Any]:
+    """The annotations of a class or a function; SpecificationError where one cannot be looked up."""
     try:
-        hints = typing.get_type_hints(kind, include_extras=True)
+        return typing.get_type_hints(owner, include_extras=True)
     except NameError as error:
         raise SpecificationError(
-            f"{kind.__name__} has an annotation that cannot be looked up ({error}). Define what it names at the top"
+            f"{owner.__name__} has an annotation that cannot be looked up ({error}). Define what it names at the top"
             " level of the module."
         ) from None
-    return {
-        field.name: _of_field(made, kind.__name__, field.name, hints[field.name])
-        for field in dataclasses.fields(kind)
-        if field.init
-    }
 
 
-def _of_field(made: Converter, owner: str, name: str, hint: Any) -> Hook:
-    hook = made.get_structure_hook(hint, cache_result=False)
+def _named(made: Converter, owner: str, name: str, hint: Any) -> Hook:
+    """The hook of `hint`, whose errors say `owner(name)`."""
+    try:
+        hook = made.get_structure_hook(hint, cache_result=False)
+    except StructureHandlerNotFoundError:
+        raise SpecificationError(
+            f"{owner}({name}) is annotated as {shown(hint)}, for which there is no rule. Give a class, a range of"
+            " sgpsim.ranges, or Any."
+        ) from None
 
     def settle(value: Any) -> Any:
         try:
@@ -117,6 +157,15 @@ def _of_field(made: Converter, owner: str, name: str, hint: Any) -> Hook:
         raise reason
 
     return settle
+
+
+def _of_class(kind: type) -> Callable[[Any, Any], Any]:
+    """The hook of a class that nothing else knows, such as one of a user's own."""
+    try:
+        isinstance(None, kind)
+    except TypeError:  # protocols, typed dicts
+        raise StructureHandlerNotFoundError("nothing can be seen to be of this type", kind) from None
+    return as_instance
 
 
 def _has_origin(origin: Any) -> Callable[[Any], bool]:
@@ -133,7 +182,15 @@ def _is_union(kind: Any) -> bool:
 
 
 def _is_tuple(kind: Any) -> bool:
-    return typing.get_origin(kind) is tuple
+    return (typing.get_origin(kind) or kind) is tuple
+
+
+def _is_mapping(kind: Any) -> bool:
+    return (typing.get_origin(kind) or kind) in (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+
+
+def _is_several(kind: Any) -> bool:
+    return (typing.get_origin(kind) or kind) in SEVERAL
 
 
 def _is_function(kind: Any) -> bool:
@@ -171,7 +228,7 @@ def _annotated(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
 def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     """A tuple from any list (a string is none); where its length is free, a number or an object alone stands for a list
     of one."""
-    inside = typing.get_args(kind)
+    inside = (Any, ...) if kind is tuple else typing.get_args(kind)
     repeated = len(inside) == 2 and inside[1] is Ellipsis
     wanted = inside[:1] if repeated else inside
     hooks = [made.get_structure_hook(one, cache_result=False) for one in wanted]
@@ -182,17 +239,49 @@ def _tuple(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
         entries = [value] if repeated and alone and not nested else entries_of(value)
         if not repeated and len(entries) != len(hooks):
             raise Unfit(value, f"a list of {len(hooks)}", "Give as many entries.")
-        settled: list[Any] = []
-        for index, entry in enumerate(entries):
-            place = 0 if repeated else index
-            try:
-                settled.append(hooks[place](entry, wanted[place]))
-            except SpecificationError as error:
-                error.within(f"[{index}]")
-                raise
-        return tuple(settled)
+        return tuple(
+            _at_place(f"[{index}]", hooks[0 if repeated else index], entry, wanted[0 if repeated else index])
+            for index, entry in enumerate(entries)
+        )
 
     return structure
+
+
+def _several(made: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    """Entries of one type, kept as SEVERAL says."""
+    wanted = next(iter(typing.get_args(kind)), Any)
+    hook = made.get_structure_hook(wanted, cache_result=False)
+    collect = SEVERAL[typing.get_origin(kind) or kind]
+
+    def structure(value: Any, _: Any) -> Any:
+        return collect([_at_place(f"[{index}]", hook, entry, wanted) for index, entry in enumerate(entries_of(value))])
+
+    return structure
+
+
+def _mapping(made: Converter, kind: Any) -> Callable[[Any, Any], dict[Any, Any]]:
+    """A dict, in the same order, whose keys and values are what the annotation says."""
+    key, wanted = typing.get_args(kind) or (Any, Any)
+    hooks = [made.get_structure_hook(one, cache_result=False) for one in (key, wanted)]
+
+    def structure(value: Any, _: Any) -> dict[Any, Any]:
+        if not isinstance(value, Mapping):
+            raise Unfit(value, "a dict", "Give one such as {'name': ...}.")
+        return {
+            _at_place(f"[{shown(name)}]", hooks[0], name, key): _at_place(f"[{shown(name)}]", hooks[1], inside, wanted)
+            for name, inside in value.items()  # pyright: ignore[reportUnknownVariableType]
+        }
+
+    return structure
+
+
+def _at_place(place: str, hook: Callable[[Any, Any], Any], value: Any, kind: Any) -> Any:
+    """What `hook` makes of `value`, whose errors say that it stands at `place`."""
+    try:
+        return hook(value, kind)
+    except SpecificationError as error:
+        error.within(place)
+        raise
 
 
 def _table(
@@ -276,6 +365,15 @@ def _of_family(made: Converter, value: Any, kind: type) -> Any:
                 error.place = ""  # the number stands where the object would
                 raise
     return _tagged(made, {TAG: value} if isinstance(value, str) else value, known, wanted)
+
+
+def _whole(value: Any, kind: type) -> Any:
+    """An object of an interface, as it is."""
+    if isinstance(value, kind):
+        return value
+    known = implementations(kind)
+    examples = f", such as {', '.join(f'{name}(...)' for name in [*known][:3])}" if known else ""
+    raise Unfit(value, articled(kind.__name__), f"Give an object of such a class{or_instance(value, kind) or examples}.")
 
 
 def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str) -> Any:

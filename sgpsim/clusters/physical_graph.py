@@ -59,7 +59,7 @@ def contents(graph: nx.Graph) -> Hashable:
 
 
 def _plain(value: Any) -> str:
-    return repr(float(value)) if isinstance(value, numbers.Real) else repr(value)
+    return repr(float(value) + 0.0) if isinstance(value, numbers.Real) else repr(value)
 
 
 def _sound(where: str, attributes: Mapping[Any, Any], rules: Mapping[str, str]) -> None:

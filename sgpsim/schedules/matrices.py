@@ -19,7 +19,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.input_files import reason_of
 from sgpsim.ranges import OWN
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.single_values import entries_of
+from sgpsim.single_values import entries_of, is_masked
 from sgpsim.specification import specification
 
 Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
@@ -160,6 +160,8 @@ def _array(given: Any) -> Any:
     A tensor is recognised by what it can do, so that torch need not be there: it is taken off its graph and device,
     made dense, and widened, as numpy knows no bfloat16.
     """
+    if is_masked(given):
+        raise ValueError("entries are masked")
     if callable(getattr(given, "detach", None)) and callable(getattr(given, "cpu", None)):
         given = given.detach().cpu().to_dense()
         given = given if given.is_complex() else given.double()
