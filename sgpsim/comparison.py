@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, label_of, scaled_label, style
@@ -23,11 +24,13 @@ from sgpsim.run import Run
 from sgpsim.summary import concise, quantile
 
 
+@checked
 def goal(target: float, metric: str, above: str = ">=", below: str = "<=") -> str:
     """The target in words, such as `loss <= 0.5`."""
     return f"{metric.replace('_', ' ')} {above if from_below(metric) else below} {target:g}"
 
 
+@checked
 def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss") -> pl.DataFrame:
     """Per run: seeds, how many of them reached the target, median and quartiles of the seconds, medians of steps and bytes
     (inf: never)."""
@@ -64,6 +67,7 @@ ANY_WAY = frozenset({"nodes", "split", "batch", "sampling"})
 """Fields of an objective that do not say what is learned."""
 
 
+@checked
 def cautions(runs: Mapping[str, Run], target: float, metric: str = "loss") -> list[str]:
     """What a reader of `time_to_target` would else not see: runs that learn unlike things, seeds that began at the target,
     and seeds whose end came before they could reach it."""
@@ -92,6 +96,7 @@ def _learned(run: Run) -> tuple[str, ...]:
     return (type(objective).__name__, *(concise(getattr(objective, name)) for name in names))
 
 
+@checked
 def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metric: str = "loss") -> None:
     """A bar per run: the median, with quartiles as a whisker (an arrow where the upper one is never) and every seed that
     got there as a dot; `never` where the median is. The axis says what is drawn."""
@@ -133,6 +138,7 @@ def draw_time_to_target(axes: Axes, runs: Mapping[str, Run], target: float, metr
         axes.set_title(f"bar: median; whisker: quartiles; dots: seeds{arrow}", fontsize=6, loc="right")
 
 
+@checked
 def target_figure(runs: Mapping[str, Run], target: float, metric: str = "loss") -> Figure:
     """`draw_time_to_target` as a figure of column width, wider where labels are long."""
     with style():

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend
 from sgpsim.catalogue import ROOMS
 from sgpsim.clusters.cluster import Cluster
@@ -32,6 +33,7 @@ COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metric
 """Packages and modules of sgpsim whose text determines what a run holds."""
 
 
+@checked
 def key(experiment: Experiment, backend: Backend) -> str:
     """The run's key: 64 hexadecimal digits."""
     told = {"experiment": to_plain(experiment), "backend": to_plain(backend)}

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import MonitorPolicy, Progress
 from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
@@ -25,6 +26,7 @@ from sgpsim.toml_files import read
 from sgpsim.unfinished import Case, begin, hold, recover, tell
 
 
+@checked
 def launch(
     experiment: Experiment,
     processes: int | None = None,
@@ -43,6 +45,7 @@ def launch(
     return launch_all([(experiment, backend)], processes, progress)[0]
 
 
+@checked
 def launch_all(
     cases: Sequence[Case],
     processes: int | None = None,
@@ -68,6 +71,7 @@ def launch_all(
     return runs
 
 
+@checked
 def launch_file(
     path: Path | str,
     processes: int | None = None,

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from sgpsim.arguments import checked
 from sgpsim.clusters.link_load import OVERLOADED
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import METRICS
@@ -67,12 +68,14 @@ def style() -> Generator[None]:
         yield
 
 
+@checked
 def figure(width: float, height: float) -> Figure:
     """An empty figure in inches, bound to no window."""
     with style():
         return Figure(figsize=(width, height), dpi=200)
 
 
+@checked
 def save(drawn: Figure, place: Path) -> list[Path]:
     """Write PNG (200 dpi) and PDF beside one another; `place` has no ending. The files carry no date, so equal figures
     are equal files."""
@@ -86,6 +89,7 @@ def save(drawn: Figure, place: Path) -> list[Path]:
     return files
 
 
+@checked
 def points(run: Run, metric: str, axis: Axis) -> pl.DataFrame:
     """Columns (at, low, value, high): median and quartiles over seeds of `metric` against the axis, one row per
     measurement that all seeds have."""
@@ -107,6 +111,7 @@ def points(run: Run, metric: str, axis: Axis) -> pl.DataFrame:
     )
 
 
+@checked
 def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "loss") -> None:
     """One line per run, with its label; logarithmic where values are above 0 and span more than a decade."""
     if metric not in METRICS:
@@ -154,6 +159,7 @@ METRIC_LABELS = {
 }
 
 
+@checked
 def scaled_label(axis: Axis, most: float) -> tuple[float, str]:
     """What to divide by, and what then to write at an axis that reaches `most` steps, seconds or bytes."""
     if axis == "step":
@@ -168,6 +174,7 @@ def scaled_label(axis: Axis, most: float) -> tuple[float, str]:
     return scale, f"{words} ({unit})"
 
 
+@checked
 def label_of(name: str, run: Run) -> str:
     """What a curve is called; of a run that did not finish, or whose links were overloaded, that too."""
     ends = [*([] if run.outcome == "finished" else [run.outcome]), *(["links overloaded"] if _overloaded(run) else [])]
@@ -183,6 +190,7 @@ def _least(runs: Mapping[str, Run]) -> int:
     return 2 if all(label_of(name, run) == name for name, run in runs.items()) else 1
 
 
+@checked
 def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 2) -> None:
     """A legend of the labelled lines of `axes`, above all panels, where it covers nothing. least: lines from which on
     there is one."""
@@ -191,6 +199,7 @@ def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 
         drawn.legend(handles, labels, loc="outside upper center", ncols=min(most_columns, len(labels)), handlelength=2.6)
 
 
+@checked
 def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "loss") -> Figure:
     """Several runs in one panel. axis: steps per node, seconds of the run's clock, or bytes sent."""
     with style():
@@ -202,6 +211,7 @@ def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "los
     return drawn
 
 
+@checked
 def three_axes(runs: Mapping[str, Run], metric: str = "loss") -> Figure:
     """The same runs against steps, seconds and bytes, side by side."""
     with style():

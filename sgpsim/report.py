@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
+from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.plots import style, three_axes
 from sgpsim.run import Run
@@ -53,6 +54,7 @@ class Section:
     tables: tuple[pl.DataFrame, ...] = ()
 
 
+@checked
 def page(title: str, sections: Iterable[Section], lead: str = "") -> str:
     """The whole HTML text."""
     body = [f"<h1>{escape(title)}</h1>"]
@@ -68,6 +70,7 @@ def page(title: str, sections: Iterable[Section], lead: str = "") -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
 
 
+@checked
 def write(place: Path, title: str, sections: Iterable[Section], lead: str = "") -> Path:
     """Write the page to `place`; SpecificationError where that cannot be written."""
     text = page(title, sections, lead)
@@ -81,6 +84,7 @@ def write(place: Path, title: str, sections: Iterable[Section], lead: str = "") 
     return place
 
 
+@checked
 def table(found: pl.DataFrame) -> str:
     """A data frame as an HTML table."""
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in found.columns)
@@ -109,6 +113,7 @@ def _picture(picture: Picture) -> str:
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
+@checked
 def of_runs(runs: Mapping[str, Run]) -> list[Section]:
     """Sections on runs: all together first, where there are several, then each by itself with a timeline where it kept
     a trace."""
@@ -140,6 +145,7 @@ def of_runs(runs: Mapping[str, Run]) -> list[Section]:
     return sections
 
 
+@checked
 def opening(run: Run, gradients: int = 20) -> float:
     """Seconds within which a node takes about `gradients` gradients, at most the run: a stretch that a timeline can
     show."""

@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import from_below
@@ -119,6 +120,7 @@ class Run:
             f" {self.experiment.nodes} nodes, {seeds} seed{'s' if seeds > 1 else ''}{last}>"
         )
 
+    @checked
     def curve(self, metric: str, cut: str | None = None) -> pl.DataFrame:
         """Columns (seed, step, time, value) of one fleet-wide metric, over the given cut, else over the cut that the
         run measured."""
@@ -132,6 +134,7 @@ class Run:
             cut = "step" if (rows["cut"] == "step").any() else "time"
         return rows.filter(pl.col("cut") == cut).select("seed", "step", "time", "value").sort("seed", "step", "time")
 
+    @checked
     def time_to(self, target: float, metric: str = "loss", at_least: bool | None = None) -> pl.DataFrame:
         """Per seed, the first time (s) and step at which `metric` had reached `target`; null where it never had.
 

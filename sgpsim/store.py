@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, Progress
 from sgpsim.errors import MassLeak, NotSaved, SpecificationError, note, require_folder_name
 from sgpsim.experiment import Experiment
@@ -47,6 +48,7 @@ class Store:
             self.folder, lambda name, key, outcome: _places(self.folder, _stem(name, key, outcome), outcome)
         )
 
+    @checked
     def find(self, experiment: Experiment, backend: Backend) -> Path | None:
         """The folder of this experiment on this backend, under whatever name, if it is there. Raises SpecificationError
         where a folder is called so and holds another run."""
@@ -59,6 +61,7 @@ class Store:
             )
         return place
 
+    @checked
     def run(
         self, name: str, experiment: Experiment, backend: Backend, progress: Progress | None = None
     ) -> tuple[Run, Path, bool]:
@@ -101,6 +104,7 @@ class Store:
         finally:
             journal.close()
 
+    @checked
     def save(self, name: str, run: Run, backend: Backend, known: str = "") -> Path:
         """Write `run`; its folder. If the same run was written meanwhile, that one stays. known: its key, where it was
         worked out before the run, during which files may change. Raises NotSaved where there is no room; its `folder` is
@@ -115,6 +119,7 @@ class Store:
             raise _kept_elsewhere(self.folder, stem, run, backend, about, error) from None
 
 
+@checked
 def load(path: Path | str, trust: bool = False) -> Run:
     """The run in the folder `path`. Reading runs no code of anybody's: functions that the experiment names stay names,
     and it cannot be run again, unless `trust` is set. Raises SpecificationError that names the file where one is
@@ -122,6 +127,7 @@ def load(path: Path | str, trust: bool = False) -> Run:
     return read_run(Path(path), trust)
 
 
+@checked
 def load_all(paths: Iterable[Path]) -> dict[str, Run]:
     """Several runs by the names of their folders; at least one, none twice."""
     given = list(paths)

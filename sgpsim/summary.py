@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sgpsim.arguments import checked
 from sgpsim.budget import TargetLoss, pace
 from sgpsim.metrics import METRICS
 from sgpsim.run import Run
@@ -75,6 +76,7 @@ def bytes_told(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
+@checked
 def shown_remarks(run: Run, most: int = 5) -> tuple[str, ...]:
     """The first remarks of a run and its last, which is what was found at its end, at most `most`, with a count of those
     left out."""
@@ -84,6 +86,7 @@ def shown_remarks(run: Run, most: int = 5) -> tuple[str, ...]:
     return (*run.remarks[: most - 1], f"(and {left} more {'remark' if left == 1 else 'remarks'})", run.remarks[-1])
 
 
+@checked
 def about(run: Run) -> pl.DataFrame:
     """What was run on what, and how it ended: columns (item, value)."""
     experiment = run.experiment
@@ -123,6 +126,7 @@ QUARTILES = {"low": "lower_quartile", "high": "upper_quartile"}
 """What the columns of `ending` are called where they are read."""
 
 
+@checked
 def ending(run: Run) -> pl.DataFrame:
     """Every fleet-wide metric at its last measurement: columns (metric, meaning, median, low, high), and time and step
     of that measurement."""

@@ -26,6 +26,7 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
+from sgpsim.arguments import checked
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Budget, Gradients, Steps
@@ -57,6 +58,7 @@ SIZES = (0.0, 1.0, 1e3, MESSAGE, 1e9)
 """Bytes of the messages that a network's wires are asked about."""
 
 
+@checked
 def uneven(nodes: int) -> Cluster:
     """Random compute times, one node three times slower, messages that take most of a gradient."""
     return Cluster(
@@ -64,6 +66,7 @@ def uneven(nodes: int) -> Cluster:
     )
 
 
+@checked
 def even(nodes: int) -> Cluster:
     """Equal and constant compute times, a network that costs nothing."""
     return Cluster(nodes, ConstantTime(1.0), Hockney())
@@ -97,12 +100,14 @@ class Still(Objective):
         return Constants(zero, zero, zero, zero, zero)
 
 
+@checked
 def ones(algorithm: Algorithm, schedule: Schedule, dtype: Any = "float64", budget: Budget | None = None) -> Experiment:
     """The probe: everybody starts at 1, and no gradient ever moves anybody."""
     budget = budget or Steps(STEPS)
     return Experiment(algorithm, Still(schedule.size), schedule, budget, start=1.0, message_bytes=MESSAGE, dtype=dtype)
 
 
+@checked
 def check_stays_at_one(run: Run) -> None:
     """The law of the probe, for a run of `ones` on any backend: every node is at 1 at the end, and was at every
     measurement."""
@@ -116,6 +121,7 @@ def check_stays_at_one(run: Run) -> None:
         assert worst <= slack, f"{name}: in between, {metric} was {worst:.3g}; without gradients it must stay 0"
 
 
+@checked
 def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
     """A small schedule that carries `algorithm`."""
     for schedule in (OnePeerExponential(nodes), BipartiteExponential(nodes)):
@@ -129,6 +135,7 @@ def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
     )
 
 
+@checked
 def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None) -> None:
     """All laws of algorithms, on `schedule` (a small one that carries it by default). Raises AssertionError with a
     sentence."""
@@ -142,6 +149,7 @@ def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None) -> N
     check_machines_agree(algorithm, schedule)
 
 
+@checked
 def check_ones(algorithm: Algorithm, schedule: Schedule) -> None:
     """The probe on both clocks, both machines and both types; messages late and in time. The mass monitor is on."""
     for dtype in ("float64", "float32"):
@@ -151,6 +159,7 @@ def check_ones(algorithm: Algorithm, schedule: Schedule) -> None:
                 check_stays_at_one(run)
 
 
+@checked
 def check_declarations(algorithm: Algorithm, schedule: Schedule) -> None:
     """What a method declares is what its runs do."""
     name, nodes = type(algorithm).__name__, schedule.size
@@ -185,6 +194,7 @@ def check_declarations(algorithm: Algorithm, schedule: Schedule) -> None:
         )
 
 
+@checked
 def check_machines_agree(algorithm: Algorithm, schedule: Schedule) -> None:
     """The same numbers and times to the bit, run twice on the event clock, and on the array program where it takes the
     method."""
@@ -198,6 +208,7 @@ def check_machines_agree(algorithm: Algorithm, schedule: Schedule) -> None:
                 assert same, f"{name} ({dtype}): final {part} differ between {runs[0].backend} and {run.backend}"
 
 
+@checked
 def check_network(network: Network, nodes: int = NODES, graph: nx.Graph | None = None) -> None:
     """All laws of networks, among `nodes` machines on `graph` (None: one full switch). Raises AssertionError with a
     sentence."""
@@ -208,6 +219,7 @@ def check_network(network: Network, nodes: int = NODES, graph: nx.Graph | None =
             check_seconds_agree(_task(method, schedule, Steps(STEPS)), cluster)
 
 
+@checked
 def check_wires(cluster: Cluster) -> None:
     """Wires are functions of sender, receiver and size, cost finite seconds of at least 0, keep every pair's messages in
     order whatever their sizes, and are all one wire where the network calls itself uniform."""
@@ -235,6 +247,7 @@ def check_wires(cluster: Cluster) -> None:
             )
 
 
+@checked
 def check_seconds_agree(experiment: Experiment, cluster: Cluster) -> None:
     """The same clocks and messages to the bit on every backend that takes experiment and cluster, in order per pair; a
     backend that does not must refuse with SpecificationError."""

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.plots import DOUBLE, figure, style
 from sgpsim.trace import Trace
@@ -30,6 +31,7 @@ HATCHES = {"receive": "/////"}
 """Lane -> hatching, where a colour is as bright as another: they are told apart in grey too."""
 
 
+@checked
 def draw_timeline(
     axes: Axes,
     trace: Trace,
@@ -110,6 +112,7 @@ def draw_timeline(
     ]
 
 
+@checked
 def gantt(
     trace: Trace,
     start: float = 0.0,

@@ -22,6 +22,7 @@ from typing import Any
 
 import networkx as nx
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.choice import best_for
 from sgpsim.budget import most_steps
@@ -80,6 +81,7 @@ class TomlFile:
         return from_plain(options, kind, source=self.source, path="backend"), reason
 
 
+@checked
 def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     """Read `path`, apply `overrides` and build everything; SpecificationError with file, path to the field, and
     cure."""

@@ -16,6 +16,8 @@ from typing import Any
 
 import polars as pl
 
+from sgpsim.arguments import checked
+
 LANES = ("compute", "send", "receive", "wait")
 SPAN_SCHEMA = {
     "seed": pl.Int64,
@@ -135,6 +137,7 @@ def chrome_events(trace: Trace, seed: int | None = None) -> Iterator[dict[str, A
             yield flow | {"bp": "e"} if phase == "f" else flow
 
 
+@checked
 def write_chrome(trace: Trace, path: Path, seed: int | None = None) -> None:
     """Write the Chrome trace JSON of one seed to `path`."""
     with path.open("w") as file:

@@ -6,6 +6,7 @@ the same bits; else the event simulation.
 
 from __future__ import annotations
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
@@ -14,6 +15,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 
 
+@checked
 def best_for(experiment: Experiment, cluster: Cluster) -> tuple[Backend, str]:
     """(backend, the reason in a sentence)."""
     name = type(experiment.algorithm).__name__

@@ -19,6 +19,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from sgpsim.arguments import checked
 from sgpsim.backends.activities import Activities
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.cuts import StepCuts, TimeCuts
@@ -63,6 +64,7 @@ class Simulated(Backend):
     look_ahead: bool = True
     threads: Threads = 1
 
+    @checked
     def check(self, experiment: Experiment) -> None:
         require_fit(self.cluster, experiment)
         if self.keep_trajectory and not experiment.algorithm.in_step:
@@ -86,6 +88,7 @@ class Simulated(Backend):
                     " nothing would be lost. Name a message that the schedule has."
                 )
 
+    @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
         with limited(self.threads):

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
 from sgpsim.backends.gathering import gathered
 from sgpsim.backends.membership import Volunteer
@@ -63,6 +64,7 @@ class TorchDistributed(Backend):
                 " Cluster."
             )
 
+    @checked
     def check(self, experiment: Experiment) -> None:
         name = type(experiment.algorithm).__name__
         if not experiment.algorithm.in_step:
@@ -94,6 +96,7 @@ class TorchDistributed(Backend):
                 "TorchDistributed needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
             )
 
+    @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         """Take part as the process that the environment says this is; all processes of the group must call it. The
         Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process

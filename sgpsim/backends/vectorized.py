@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
@@ -50,6 +51,7 @@ class Vectorized(Backend):
                 " where there are several. Give one of these, such as 'cuda:1', or None for numpy."
             )
 
+    @checked
     def check(self, experiment: Experiment) -> None:
         method = experiment.algorithm
         if method.depends_on_timing or not method.in_step:
@@ -87,6 +89,7 @@ class Vectorized(Backend):
                     " numpy."
                 )
 
+    @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
         with limited(self.threads):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
+from sgpsim.arguments import checked
 from sgpsim.clusters.calibration import fitted_collective
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Ring
@@ -20,6 +22,7 @@ from sgpsim.clusters.jobs import Job, job
 from sgpsim.clusters.links import ETHERNET_10G, INFINIBAND_EDR, NCCL_NET_STEP
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, nearest, shown
+from sgpsim.ranges import OWN, NotNegative
 
 DEFAULT_JOB = "resnet50_v100x8"
 
@@ -60,8 +63,13 @@ def presets() -> dict[str, Callable[[int, str | Job, float], Cluster]]:
     return {name: make for name, make in functions.items() if list(inspect.signature(make).parameters) == wanted}
 
 
+@checked
 def preset(
-    name: str, nodes: int, job: str | Job = DEFAULT_JOB, noise: float = 0.0, stragglers: tuple[Straggler, ...] = ()
+    name: str,
+    nodes: int,
+    job: Annotated[str | Job, OWN] = DEFAULT_JOB,
+    noise: NotNegative = 0.0,
+    stragglers: tuple[Straggler, ...] = (),
 ) -> Cluster:
     """The cluster called `name` with `nodes` nodes that work on `job`.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.arguments import checked
 from sgpsim.objectives.finite_sum import FiniteSum
 from sgpsim.objectives.objective import Constant, Objective
 from sgpsim.streams import Reader, stream
@@ -20,6 +21,7 @@ ROUNDING = 1e-9
 """Relative slack wherever two float64 ways to one number are compared."""
 
 
+@checked
 def check_objective(
     objective: Objective, seed: int = 0, points: int = 4, spread: float = 1.0, same_bits: bool = True
 ) -> None:

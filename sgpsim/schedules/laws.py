@@ -17,6 +17,7 @@ import networkx as nx
 import numpy as np
 
 import sgpsim.schedules
+from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
@@ -36,6 +37,7 @@ MOST_STEPS = 24
 """Steps looked at unless told otherwise."""
 
 
+@checked
 def check_schedule(schedule: Schedule, steps: int | None = None) -> None:
     """Raise AssertionError, with a sentence that names the schedule and the step, unless all laws hold for the first
     `steps` steps.
