@@ -1,13 +1,16 @@
 """Functions by name: what `module:function` in a file stands for, and when it is imported.
 
 The rule: a name is imported where a run is started from a file that the user named, and nowhere else. Reading a stored
-run imports nothing: the name stays a FunctionName.
+run imports nothing: the name stays a FunctionName. A module is looked for where Python looks, and then beside the file.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import sys
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from sgpsim.errors import SpecificationError, shown
@@ -45,9 +48,11 @@ def refusal(name: str) -> SpecificationError:
     )
 
 
-def named_function(name: str, consent: Consent) -> Any:
+def named_function(name: str, consent: Consent, beside: Path | None = None) -> Any:
     """The function that `module:function` names, or its FunctionName, as `consent` says. Raises SpecificationError
-    where it is no such name, cannot be imported, or is refused."""
+    where it is no such name, cannot be imported, or is refused.
+
+    beside: the folder of the file that says so, from where on modules are imported too, last of all places."""
     rule = "it must be such as 'my_models:perceptron', a function in a module that can be imported."
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", name):
         raise SpecificationError(f"{shown(name)} names no function; {rule}")
@@ -55,16 +60,42 @@ def named_function(name: str, consent: Consent) -> Any:
         raise refusal(name)
     if consent == "name":
         return FunctionName(name)
+    if beside is not None and (folder := str(beside.resolve())) not in sys.path:
+        sys.path.append(folder)  # for good: functions import when they run, and a launch hands the path to its processes
     try:
         function = imported(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the module does, sys.exit() among it
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise SpecificationError(f"{shown(name)} names no function ({reason}); {rule}") from None
+        cure = " Put that module beside the file, or its folder on PYTHONPATH." if _is_missing(error, name) else ""
+        raise SpecificationError(f"{shown(name)} names no function ({reason}); {rule}{cure}") from None
     if not callable(function):
         raise SpecificationError(f"{shown(name)} names {shown(function)}, which is no function; {rule}")
+    if beside is not None:
+        _require_the_one_beside(name, beside)
     return function
+
+
+def _is_missing(error: BaseException, name: str) -> bool:
+    """Whether it is the named module that is missing, and not one that it imports."""
+    module = name.partition(":")[0]
+    return isinstance(error, ModuleNotFoundError) and error.name is not None and f"{module}.".startswith(f"{error.name}.")
+
+
+def _require_the_one_beside(name: str, folder: Path) -> None:
+    """Raise SpecificationError where a module of the name lies beside the file and another one was imported, from a place
+    that comes earlier or for a file read before: whoever wrote the one beside means that one."""
+    package = re.split("[.:]", name)[0]
+    taken = getattr(sys.modules.get(package), "__file__", None)
+    for own in (folder / package / "__init__.py", folder / f"{package}.py"):
+        if own.is_file():
+            if taken is None or not os.path.exists(taken) or not os.path.samefile(taken, own):
+                raise SpecificationError(
+                    f"{shown(name)} is imported from {shown(taken)}, and another {own.name} lies beside the file; it must be"
+                    " clear which is meant. Rename the one beside the file."
+                )
+            return
 
 
 def imported(name: str) -> Any:

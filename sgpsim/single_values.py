@@ -141,9 +141,9 @@ def as_graph(value: Any, _: Any) -> Any:
     return graph
 
 
-def as_function(value: Any, consent: Consent) -> Any:
+def as_function(value: Any, consent: Consent, base: PurePath | None = None) -> Any:
     if isinstance(value, str):
-        return named_function(value, consent)
+        return named_function(value, consent, None if base is None else Path(base))
     if callable(value):
         return value
     raise Unfit(value, "a function", "Give one, or its name such as 'my_models:perceptron'.")

@@ -79,7 +79,7 @@ def converter(
         made.register_structure_hook(basic, hook)
     made.register_structure_hook_func(_has_origin(Literal), as_literal)
     made.register_structure_hook_func(_has_origin(np.ndarray), as_array)
-    made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: as_function(value, consent))
+    made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: as_function(value, consent, base))
     made.register_structure_hook_func(lambda kind: kind is Path, as_path)
     made.register_structure_hook_factory(_is_mapping, _with(made, _mapping))
     made.register_structure_hook_factory(_is_several, _with(made, _several))

@@ -22,6 +22,7 @@ from sgpsim.objectives.unresolved import Unresolved
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run_folders import read_task
 from sgpsim.store import load
+from sgpsim.toml_files import read
 
 TRAP = """
 import torch
@@ -121,6 +122,33 @@ def test_a_file_that_the_user_names_is_trusted(trap: Path, tmp_path: Path) -> No
     assert trap.exists() and load(folder).experiment.message_size == 8 * 650 + 8
 
 
+def test_a_module_beside_the_file_needs_no_python_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_the_file.py").write_text(TRAP)
+    (tmp_path / "own.toml").write_text(SMALL)
+    objective = "objective={type='TorchModule', module='beside_the_file:network'}"
+    assert read(tmp_path / "own.toml", [objective]).experiment.message_size == 8 * 650 + 8
+    assert sys.path[-1] == str(tmp_path.resolve())  # where a launch lets its processes look
+
+
+def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_the_one_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "twice", raising=False)
+    for name in ("first", "second", "without"):
+        (tmp_path / name).mkdir()
+    for name in ("first", "second"):
+        (tmp_path / name / "twice.py").write_text(f"def model(): return {name!r}")
+    assert named_function("twice:model", "import", tmp_path / "first")() == "first"
+    assert named_function("twice:model", "import", tmp_path / "first")() == "first"
+    assert named_function("twice:model", "import", tmp_path / "without")() == "first"
+    with pytest.raises(SpecificationError, match=r"another twice\.py lies beside the file; it must be clear"):
+        named_function("twice:model", "import", tmp_path / "second")
+    monkeypatch.delitem(sys.modules, "twice")
+
+
 def test_a_folder_that_names_no_function_runs_again_without_asking(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
     folder = saved(sgpsim("run", tmp_path / "small.toml", "--out", tmp_path / "runs"))
@@ -144,7 +172,8 @@ def test_what_names_no_function_is_one_sentence(tmp_path: Path, monkeypatch: pyt
     pytest.importorskip("torch")
     (tmp_path / "own.toml").write_text(SMALL)
     said: Said = sgpsim("run", tmp_path / "own.toml", f"objective={{type='TorchModule', module='{name}'}}")
-    assert "own.toml: objective.module: " in refused(said)
+    words = refused(said)
+    assert "own.toml: objective.module: " in words and ("beside the file" in words) == (name == "no_such_module:f")
 
 
 def test_plain_data_import_nothing_unless_told_so(trap: Path) -> None:
