@@ -21,7 +21,8 @@ from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, label_of, scaled_label, style
 from sgpsim.run import Run
-from sgpsim.summary import concise, quantile
+from sgpsim.summary import quantile
+from sgpsim.wording import concise
 
 
 @checked

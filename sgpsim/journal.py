@@ -77,7 +77,7 @@ class Journal:
             "backend": type(self.backend).__name__,
             "shape": [objective.nodes, len(self.experiment.seeds), objective.dimension],
             "seeds": list(self.experiment.seeds),
-            **provenance(),
+            **provenance(self.backend.machines()),
         }
         unfinished = self.folder / "begun.part"
         unfinished.write_text(json.dumps(begun), encoding="utf-8")

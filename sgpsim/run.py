@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -96,7 +96,7 @@ class Run:
     outcome: finished, diverged (numbers left the floating-point range), leaked (the monitor found mass lost), failed
     (a real process died or hung), or interrupted (a person or the system ended it before its time; `final` is NaN for
     seeds that had not begun). remarks: what happened where. statistics: counts of the machinery (events, mean gradient batch). provenance:
-    versions, machine, date.
+    versions, machine, what it ran on, date.
     """
 
     experiment: Experiment
@@ -151,6 +151,12 @@ class Run:
         seeds = pl.DataFrame({"seed": list(self.experiment.seeds)}, schema={"seed": pl.Int64})
         reached = rows.filter(enough).group_by("seed").agg(pl.col("time").min(), pl.col("step").min())
         return seeds.join(reached, on="seed", how="left", maintain_order="left")
+
+    @property
+    def machines(self) -> dict[str, str]:
+        """What it ran on, in words: a phrase by item, as gradient or network. Empty where nothing was written down."""
+        words = self.provenance.get("machines")
+        return {str(item): str(phrase) for item, phrase in words.items()} if isinstance(words, dict) else {}
 
     @property
     def average(self) -> NDArray[np.float64]:
@@ -245,9 +251,10 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     return found
 
 
-def provenance() -> dict[str, Any]:
-    """Versions, commit, machine and date: what one needs to make a run again."""
-    return {**_machinery(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+def provenance(machines: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, commit, machine and date: what one needs to make a run again. machines: what it ran on, in words (see
+    `Backend.machines`)."""
+    return {**_machinery(), "machines": dict(machines), "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 @cache

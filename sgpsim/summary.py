@@ -6,12 +6,8 @@ quartiles beside them.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -20,60 +16,7 @@ from sgpsim.arguments import checked
 from sgpsim.budget import TargetLoss, pace
 from sgpsim.metrics import METRICS
 from sgpsim.run import Run
-
-
-def concise(value: Any) -> str:
-    """A specification in one line: its class and the fields that differ from their defaults."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told: list[str] = []
-        for number, field in enumerate(field for field in dataclasses.fields(value) if field.init):
-            inside = getattr(value, field.name)
-            if not _same(inside, field.default):
-                told.append(concise(inside) if number == 0 else f"{field.name}={concise(inside)}")
-        return f"{type(value).__name__}({', '.join(told)})"
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape}"
-    if isinstance(value, nx.Graph):
-        return f"graph of {len(value)} nodes"
-    if isinstance(value, tuple | list):
-        shown = ", ".join(concise(inside) for inside in value[:4])
-        return f"[{shown}, ... {len(value)} in all]" if len(value) > 4 else f"[{shown}]"
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
-
-
-def _same(value: Any, default: Any) -> bool:
-    if default is dataclasses.MISSING or isinstance(value, np.ndarray):
-        return False
-    return bool(type(value) is type(default) and value == default)
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
-
-
-def seconds_told(seconds: float) -> str:
-    """Seconds in the unit that reads best."""
-    if not math.isfinite(seconds):
-        return "never"
-    for least, scale, unit in (
-        (2 * 86400.0, 86400.0, "days"),
-        (7200.0, 3600.0, "h"),
-        (0.1, 1.0, "s"),
-        (1e-4, 1e-3, "ms"),
-    ):
-        if seconds >= least:
-            return f"{seconds / scale:.4g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def bytes_told(size: float) -> str:
-    """Bytes in the unit that reads best."""
-    if not math.isfinite(size):
-        return "never"
-    for scale, unit in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= scale:
-            return f"{size / scale:.4g} {unit}"
-    return f"{size:.0f} bytes"
+from sgpsim.wording import bytes_told, concise
 
 
 @checked
@@ -101,6 +44,7 @@ def about(run: Run) -> pl.DataFrame:
         ),
         ("message", f"{bytes_told(experiment.message_size)}, numerics in {experiment.dtype}"),
         ("backend", run.backend),
+        *((item, phrase) for item, phrase in run.machines.items()),
         ("outcome", run.outcome),
         *_target(run),
         *(("remark", remark) for remark in shown_remarks(run)),
@@ -167,29 +111,6 @@ def _quartiles(values: NDArray[Any]) -> tuple[float, float, float]:
     with np.errstate(invalid="ignore"):  # of a run that diverged
         low, median, high = (quantile(values, share) for share in (0.25, 0.5, 0.75))
     return low, median, high
-
-
-def labels(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """The runs under labels that are short and tell them apart: what they differ in, else their own names."""
-    experiments = [run.experiment for run in runs.values()]
-    parts = [
-        [getattr(experiment, name) for name in ("algorithm", "schedule", "objective", "budget")]
-        for experiment in experiments
-    ]
-    differing = [column for column in zip(*parts, strict=True) if len({concise(part) for part in column}) > 1]
-    ways: tuple[Callable[[Any], str], ...] = (_kind, concise)
-    for tell in ways:
-        found = [", ".join(tell(part) for part in row) for row in zip(*differing[:1], strict=True)]
-        found = (
-            found
-            if len(set(found)) == len(runs)
-            else [", ".join(map(tell, row)) for row in zip(*differing, strict=True)]
-        )
-        if len(set(found)) == len(runs) and max(map(len, found)) <= 48:
-            return dict(zip(found, runs.values(), strict=True))
-    if len(runs) == 1:
-        return {type(experiments[0].algorithm).__name__: next(iter(runs.values()))}
-    return dict(runs)
 
 
 def aligned(table: pl.DataFrame) -> str:

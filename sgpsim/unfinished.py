@@ -198,9 +198,7 @@ def as_stored(
     folder: Path, experiment: Experiment, backend: TorchDistributed, failure: str | None, outcome: Outcome, case: int = 0
 ) -> Run | None:
     """The records of one case as a Run; None where nothing common to all was recorded."""
-    return as_run(
-        experiment, backend.monitor, backend.keep_trajectory, backend.trace, folder, case, failure, outcome
-    )
+    return as_run(experiment, backend, folder, case, failure, outcome)
 
 
 def _why(folder: Path) -> tuple[str, Outcome]:

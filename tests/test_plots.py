@@ -30,14 +30,16 @@ from sgpsim.comparison import target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.labels import labels
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.plots import loss_curves, points, save, scaled_label, three_axes
 from sgpsim.report import Picture, Section, of_runs, opening, page, write
 from sgpsim.run import Final, Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
-from sgpsim.summary import about, aligned, bytes_told, concise, ending, labels, seconds_told
+from sgpsim.summary import about, aligned, ending
 from sgpsim.timeline import gantt
 from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
+from sgpsim.wording import bytes_told, concise, seconds_told
 
 NODES = 4
 

@@ -7,15 +7,17 @@ method that does not depend on timing.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.description import described
 from sgpsim.errors import SpecificationError, note, one_line, shown
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
@@ -23,6 +25,7 @@ from sgpsim.metrics import Keep
 from sgpsim.run import Run, with_run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
+from sgpsim.wording import concise, same
 
 MonitorPolicy = Literal["raise", "record", "off"]
 """What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at
@@ -30,6 +33,10 @@ all."""
 
 Progress = Callable[[int, int], None]
 """Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""
+
+
+KEEPING = ("trace", "keep_trajectory")
+"""Settings that say what a run keeps, not what it computes."""
 
 
 class Backend(ABC):
@@ -47,6 +54,15 @@ class Backend(ABC):
     @abstractmethod
     def check(self, experiment: Experiment) -> None:
         """Raise SpecificationError where this backend cannot run `experiment`."""
+
+    def machines(self) -> dict[str, str]:
+        """On what it runs, as phrases that read by themselves: those of its cluster, and the backend's own settings that
+        are not as usual, but for those that only say what is kept."""
+        fields: Any = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        own = {field.name: getattr(self, field.name) for field in fields if field.name not in ("cluster", *KEEPING)}
+        usual = {field.name: field.default for field in fields}
+        settings = ", ".join(f"{name}={concise(value)}" for name, value in own.items() if not same(value, usual[name]))
+        return {**described(getattr(self, "cluster", None)), **({"settings": settings} if settings else {})}
 
 
 def ended_by(error: Exception, place: str, run: Run | None) -> Run | None:

@@ -53,9 +53,7 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
         member.pulse.move(Activity.COMPUTING)
         run = as_run(
             experiment,
-            backend.monitor,
-            backend.keep_trajectory,
-            backend.trace,
+            backend,
             folder,
             tick=lambda: member.pulse.move(Activity.COMPUTING),
         )
@@ -87,7 +85,7 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
         final,
         outcome=outcome,
         remarks=tuple(remarks),
-        provenance=provenance(),
+        provenance=provenance(backend.machines()),
     )
 
 

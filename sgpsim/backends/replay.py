@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,9 @@ from sgpsim.metrics import Measurements
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, provenance
 from sgpsim.threads import limited
 from sgpsim.trace import Trace, TraceBuilder
+
+if TYPE_CHECKING:
+    from sgpsim.backends.torch_distributed import TorchDistributed
 
 NOTABLE = 0.01
 """Share of a run's time from which on it is remarked that a node waited for its disk."""
@@ -163,9 +166,7 @@ def _common(steps: list[NDArray[Any]]) -> list[int]:
 
 def as_run(
     experiment: Experiment,
-    monitor: MonitorPolicy,
-    keep: bool,
-    trace: bool,
+    backend: TorchDistributed,
     folder: Path,
     case: int = 0,
     failure: str | None = None,
@@ -176,7 +177,7 @@ def as_run(
     they did, and ended_as what that is. tick: called after each cut."""
     replays: list[Replay] = []
     for seed in experiment.seeds:
-        replay = Replay(experiment, monitor, keep, folder, case, seed)
+        replay = Replay(experiment, backend.monitor, backend.keep_trajectory, folder, case, seed)
         if not replay.steps:
             break
         replay.look(tick)
@@ -208,8 +209,8 @@ def as_run(
         "TorchDistributed",
         pl.concat([replay.measurements.table() for replay in replays]),
         Final(final("value"), final("weight"), final("time")),
-        replays[0].trace() if trace else None,
-        joined_trajectories([replay.cuts.trajectory() for replay in replays]) if keep else None,
+        replays[0].trace() if backend.trace else None,
+        joined_trajectories([replay.cuts.trajectory() for replay in replays]) if backend.keep_trajectory else None,
         outcome,
         tuple([failure, *remarks] if failure else remarks),
         {
@@ -219,5 +220,5 @@ def as_run(
             "seconds_waiting_for_disk": waited,
             "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),
         },
-        provenance(),
+        provenance(backend.machines()),
     )

@@ -362,5 +362,5 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
             "node_steps": float(sum(result.batch.evaluated for result in results)),
             "worst_monitor_ratio": max(result.monitor.worst for result in results),
         },
-        provenance(),
+        provenance(backend.machines()),
     )

@@ -96,6 +96,11 @@ class TorchDistributed(Backend):
                 "TorchDistributed needs torch, which is not installed. Run: pip install 'sgpsim[torch]'."
             )
 
+    def machines(self) -> dict[str, str]:
+        kept = {"gradient", "paces", "stragglers", "settings"} if self.compute == "sleep" else {"settings"}
+        told = {item: phrase for item, phrase in super().machines().items() if item in kept}
+        return {"gradient": "gradients as fast as the machine takes them", "network": "messages through gloo", **told}
+
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         """Take part as the process that the environment says this is; all processes of the group must call it. The

@@ -173,7 +173,7 @@ class Vectorized(Backend):
             outcome,
             tuple(remarks),
             {"node_steps": float(fleet.gradients), "worst_monitor_ratio": fleet.monitor.worst},
-            provenance(),
+            provenance(self.machines()),
         )
         if outcome == "leaked" and self.monitor == "raise":
             ending = MassLeak(run.remarks[0])

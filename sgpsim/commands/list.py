@@ -46,7 +46,7 @@ def main(family: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metav
 def _field(field: object) -> str:
     import dataclasses
 
-    from sgpsim.summary import concise
+    from sgpsim.wording import concise
 
     assert isinstance(field, dataclasses.Field)
     return field.name if field.default is dataclasses.MISSING else f"{field.name}={concise(field.default)}"
