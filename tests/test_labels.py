@@ -21,6 +21,7 @@ from sgpsim.clusters.distributions import GammaTime, ParetoTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
 from sgpsim.keys import digest
 from sgpsim.labels import LONGEST, labels
@@ -34,7 +35,7 @@ from sgpsim.summary import about
 from sgpsim.wording import concise
 
 NODES = 4
-BASE = Experiment(SGP(SGD(0.1)), Quadratic(NODES, 2), OnePeerExponential(NODES), Steps(2))
+BASE = Experiment(SGP(SGD(Constant(0.1))), Quadratic(NODES, 2), OnePeerExponential(NODES), Steps(2))
 PLAIN = Vectorized(Cluster(NODES)).run(BASE)
 
 
@@ -55,7 +56,7 @@ def computing(**changes: Any) -> Run:
         ({"budget": Steps(7)}, "Steps(7)"),
         ({"budget": Gradients(8)}, "Gradients"),
         ({"schedule": BipartiteExponential(NODES)}, "BipartiteExponential"),
-        ({"algorithm": SGP(SGD(0.2))}, "step size 0.2"),
+        ({"algorithm": SGP(SGD(Constant(0.2)))}, "step size 0.2"),
         ({"objective": Quadratic(NODES, 2, noise=0.5)}, "noise 0.5"),
         ({"message_bytes": 5e6}, "messages of 5 MB"),
         ({"seeds": (3, 4)}, "seeds [3, 4]"),
@@ -87,7 +88,7 @@ def test_a_label_says_what_differs_in_the_machines(backend: Any, label: str) -> 
 
 
 def test_as_few_words_as_tell_all_apart_and_folders_only_where_nothing_differs() -> None:
-    methods = [computing(algorithm=method) for method in (SGP(SGD(0.1)), SGP(SGD(0.2)), AllReduceSGD(SGD(0.1)))]
+    methods = [computing(algorithm=method) for method in (SGP(SGD(Constant(0.1))), SGP(SGD(Constant(0.2))), AllReduceSGD(SGD(Constant(0.1))))]
     assert told(*methods) == ["SGP, step size 0.1", "SGP, step size 0.2", "AllReduceSGD"]
     both = [computing(budget=Steps(count), algorithm=method) for count in (2, 3) for method in (SGP(), AllReduceSGD())]
     assert told(*both) == ["SGP, Steps(2)", "AllReduceSGD, Steps(2)", "SGP, Steps(3)", "AllReduceSGD, Steps(3)"]
