@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sgpsim.arguments import checked
+from sgpsim.clusters.link_load import LINK_LOAD
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import from_below
 from sgpsim.plots import COLOURS, SINGLE, figure, label_of, scaled_label, style
@@ -34,7 +35,12 @@ def goal(target: float, metric: str, above: str = ">=", below: str = "<=") -> st
 @checked
 def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss") -> pl.DataFrame:
     """Per run: seeds, how many of them reached the target, median and quartiles of the seconds, medians of steps and bytes
-    (inf: never)."""
+    (inf: never).
+
+    resolution: median seconds from the measurement before to the one that was at the target. at_least, where the links of
+    some run were overloaded: median seconds that its busiest link needs for the bytes sent until then, if they spread
+    over the links as those of the whole run.
+    """
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
         try:
@@ -50,18 +56,41 @@ def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss")
                 "seconds": median,
                 "low": low,
                 "high": high,
+                "resolution": quantile(found["resolution"], 0.5),
+                "at_least": quantile(found["at_least"], 0.5) if run.statistics.get(LINK_LOAD, 0.0) > 1 else None,
                 "steps": quantile(found["step"], 0.5),
                 "bytes": quantile(found["bytes"], 0.5),
             }
         )
-    return pl.DataFrame(rows)
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table.drop("at_least") if table["at_least"].is_null().all() else table
+
+
+def explained(table: pl.DataFrame) -> list[str]:
+    """What to know of the columns of `time_to_target` that are no plain times."""
+    said = ["resolution: a run is looked at every `measure_every` steps, so the target was reached up to so many seconds earlier"]
+    if "at_least" in table.columns:
+        said.append(
+            "at least: what the busiest link needs for the bytes sent until then (links overloaded: the simulated seconds are"
+            " too short), reckoned from its share of all bytes of the run"
+        )
+    return said
 
 
 def _reached(run: Run, target: float, metric: str) -> dict[str, NDArray[np.float64]]:
-    """Per seed, the first time, step and bytes at which the metric had reached the target; inf where it never had."""
-    sent = run.curve("bytes_sent").select("seed", "step", "time", bytes="value").unique(["seed", "step", "time"])
-    first = run.time_to(target, metric).join(sent, on=["seed", "step", "time"], how="left", maintain_order="left")
-    return {name: first[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in ("time", "step", "bytes")}
+    """Per seed, the first time, step and bytes at which the metric had reached the target, the seconds since the
+    measurement before, and those that the links need at least; inf where it never had."""
+    load = run.statistics.get(LINK_LOAD, 0.0)
+    measured = run.curve("bytes_sent").unique(["seed", "step", "time"]).sort("seed", "step", "time")
+    seconds_needed = pl.col("value") / pl.col("value").max() * pl.col("time").max() * load
+    measured = measured.select(
+        "seed", "step", "time", bytes="value",
+        resolution=pl.col("time").diff().fill_null(0.0).over("seed"),
+        at_least=seconds_needed.fill_nan(0.0).over("seed"),
+    )  # fmt: skip
+    first = run.time_to(target, metric).join(measured, on=["seed", "step", "time"], how="left", maintain_order="left")
+    names = ("time", "step", "bytes", "resolution", "at_least")
+    return {name: first[name].cast(pl.Float64).fill_null(np.inf).to_numpy() for name in names}
 
 
 ANY_WAY = frozenset({"nodes", "split", "batch", "sampling"})

@@ -163,7 +163,7 @@ METRIC_LABELS = {
 def scaled_label(axis: Axis, most: float) -> tuple[float, str]:
     """What to divide by, and what then to write at an axis that reaches `most` steps, seconds or bytes."""
     if axis == "step":
-        return 1.0, "steps per node"
+        return 1.0, "steps (n gradients each)"
     if axis == "time":
         units = ((86400.0 * 3, 86400.0, "days"), (3600.0 * 3, 3600.0, "hours"), (0.5, 1.0, "s"), (5e-4, 1e-3, "ms"))
         words = "time"
@@ -201,7 +201,7 @@ def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 
 
 @checked
 def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "loss") -> Figure:
-    """Several runs in one panel. axis: steps per node, seconds of the run's clock, or bytes sent."""
+    """Several runs in one panel. axis: steps of n gradients, seconds of the run's clock, or bytes sent."""
     with style():
         least = _least(runs)
         drawn = figure(SINGLE, 2.5 + 0.14 * ((len(runs) + 1) // 2 if len(runs) >= least else 0))

@@ -6,6 +6,7 @@ quartiles beside them.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,19 @@ def ending(run: Run) -> pl.DataFrame:
         low, median, high = _quartiles(last)
         rows.append((metric, METRICS[metric], median, low, high))
     last = run.curve("loss").group_by("seed").agg(pl.col("time").max(), pl.col("step").max())
-    steps = "steps per node" if run.experiment.algorithm.in_step else "gradients of all nodes, over n"
-    for name, words in (("time", "seconds of the run's clock"), ("step", steps)):
+    for name, words in (("time", "seconds of the run's clock"), ("step", _steps_told(run, int(last["step"].sum())))):
         low, median, high = _quartiles(last[name].to_numpy())
         rows.append((name, words, median, low, high))
     schema = {"metric": pl.String, "meaning": pl.String, "median": pl.Float64, "low": pl.Float64, "high": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _steps_told(run: Run, steps: int) -> str:
+    """What a step is. steps: number of the last one, of all seeds together; more than gradients were taken where the last
+    one only takes in what was under way."""
+    words = "steps (n gradients each)"
+    drained = run.experiment.algorithm.in_step and steps * run.experiment.nodes > run.statistics.get("node_steps", math.inf)
+    return f"{words}; the last takes no gradient, only what was under way" if drained else words
 
 
 def quantile(values: NDArray[np.float64], share: float) -> float:

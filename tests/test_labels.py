@@ -8,6 +8,7 @@ from typing import Any
 
 import networkx as nx
 import pytest
+from test_command_line import HOME, saved, sgpsim
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.sgp import SGP
@@ -88,7 +89,8 @@ def test_a_label_says_what_differs_in_the_machines(backend: Any, label: str) -> 
 
 
 def test_as_few_words_as_tell_all_apart_and_folders_only_where_nothing_differs() -> None:
-    methods = [computing(algorithm=method) for method in (SGP(SGD(Constant(0.1))), SGP(SGD(Constant(0.2))), AllReduceSGD(SGD(Constant(0.1))))]
+    slow, fast = (SGD(Constant(step_size)) for step_size in (0.1, 0.2))
+    methods = [computing(algorithm=method) for method in (SGP(slow), SGP(fast), AllReduceSGD(slow))]
     assert told(*methods) == ["SGP, step size 0.1", "SGP, step size 0.2", "AllReduceSGD"]
     both = [computing(budget=Steps(count), algorithm=method) for count in (2, 3) for method in (SGP(), AllReduceSGD())]
     assert told(*both) == ["SGP, Steps(2)", "AllReduceSGD, Steps(2)", "SGP, Steps(3)", "AllReduceSGD, Steps(3)"]
@@ -126,3 +128,14 @@ def test_a_file_is_told_by_its_name_and_the_first_digits_of_its_digest(tmp_path:
     copy.write_bytes(source.read_bytes())
     expected = f"MatrixFile('mixing.npy', sha256={digest(source)[:8]})"
     assert concise(MatrixFile(str(source))) == concise(MatrixFile(str(copy))) == expected
+
+
+def test_compare_lists_what_differs_in_the_machines(tmp_path: Path) -> None:
+    folders = [
+        saved(sgpsim("run", HOME / "examples" / "straggler.toml", "budget.count=4", *more, "--out", tmp_path))
+        for more in ((), ("cluster.preset=infiniband_edr",))
+    ]
+    said = sgpsim("compare", *folders, "--target", "2.2", "--out", tmp_path / "c").out
+    assert "the runs differ in network: 50 us a message, 1.25 GB/s" in said and "differ in gradient" not in said
+    assert "resolution: a run is looked at every" in said
+    assert "differ" not in sgpsim("compare", folders[0], "--target", "2.2", "--out", tmp_path / "c").out

@@ -106,7 +106,7 @@ def test_lines_hold_the_runs_own_numbers(runs: dict[str, Run], axis: Any) -> Non
 
 def test_one_run_on_three_axes_and_units_at_every_axis(runs: dict[str, Run]) -> None:
     drawn = three_axes({"SGP": runs["SGP"]})
-    assert [axes.get_xlabel() for axes in drawn.axes] == ["steps per node", "time (s)", "sent by all nodes (MB)"]
+    assert [axes.get_xlabel() for axes in drawn.axes] == ["steps (n gradients each)", "time (s)", "sent by all nodes (MB)"]
     assert drawn.axes[0].get_ylabel() == r"loss $f(\bar{x})$"
     assert all(np.array_equal(axes.lines[0].get_ydata(), drawn.axes[0].lines[0].get_ydata()) for axes in drawn.axes)
     assert not drawn.legends  # nothing to tell apart
@@ -123,7 +123,7 @@ def test_one_run_on_three_axes_and_units_at_every_axis(runs: dict[str, Run]) -> 
         ("time", 0.0, (1e-3, "time (ms)")),
         ("bytes", 3e9, (1e9, "sent by all nodes (GB)")),
         ("bytes", 10.0, (1.0, "sent by all nodes (bytes)")),
-        ("step", 7.0, (1.0, "steps per node")),
+        ("step", 7.0, (1.0, "steps (n gradients each)")),
     ],
 )
 def test_axes_are_scaled_to_readable_units(axis: Any, most: float, expected: tuple[float, str]) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
+import networkx as nx
 import polars as pl
 import pytest
 from test_command_line import refused, sgpsim
 
 from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.comparison import cautions, goal, target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
@@ -21,6 +25,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import METRICS, from_below
 from sgpsim.objectives.datasets import SyntheticClassification
+from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.softmax import SoftmaxRegression
 from sgpsim.run import Run
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
@@ -164,3 +169,30 @@ def test_comparisons_that_mislead_are_named() -> None:
     larger = SoftmaxRegression(4, SyntheticClassification(samples=60, separation=3.0), batch=3)
     batch = dataclasses.replace(run.experiment, objective=larger)
     assert cautions({"run": run, "batch": dataclasses.replace(run, experiment=batch)}, 0.3) == []  # control
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_comparison_says_how_coarse_its_times_are(every: int) -> None:
+    experiment = Experiment(SGP(), Quadratic(4, 2, distance=2.0), OnePeerExponential(4), Steps(40), (0, 1), measure_every=every)
+    run = Vectorized(Cluster(4, ConstantTime(0.25))).run(experiment)
+    target = float(run.curve("loss")["value"][2]) * 0.999
+    row = time_to_target({"run": run}, target).row(0, named=True)
+    assert row["resolution"] == pytest.approx(0.25 * every) and "at_least" not in row
+    assert time_to_target({"run": run}, 1e9).row(0, named=True)["resolution"] == 0.0, "at the target before the first step"
+    assert time_to_target({"run": run}, -1e9).row(0, named=True)["resolution"] == math.inf
+
+
+@pytest.mark.parametrize("kind", [Simulated, Vectorized])
+def test_where_links_are_overloaded_the_table_bounds_the_time_from_below(kind: Any) -> None:
+    graph = nx.path_graph(4)
+    nx.set_edge_attributes(graph, {edge: 1e6 for edge in graph.edges}, "bandwidth")
+    experiment = Experiment(SGP(), Quadratic(4, 2, distance=2.0), OnePeerExponential(4), Steps(40), (0, 1), message_bytes=1e6)
+    run = kind(Cluster(4, ConstantTime(0.25), graph=graph)).run(experiment)
+    free = kind(Cluster(4, ConstantTime(0.25))).run(experiment)
+    target = float(run.curve("loss").filter(pl.col("step") == 20)["value"].median())  # pyright: ignore[reportArgumentType]
+    table = time_to_target({"loaded": run, "free": free}, target)
+    loaded, unloaded = table.iter_rows(named=True)
+    assert run.statistics["link_load"] > 1 and "link_load" not in free.statistics
+    needed = run.statistics["link_load"] * float(run.final.clocks.max()) * loaded["steps"] / 40
+    assert loaded["at_least"] == pytest.approx(needed, rel=0.03) and loaded["at_least"] > loaded["seconds"]
+    assert unloaded["at_least"] is None and "at_least" not in time_to_target({"free": free}, target).columns

@@ -29,7 +29,7 @@ from sgpsim.backends.monitor import Diverged, Leaking, Monitor
 from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.stopping import Stopping
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.clusters.link_load import Traffic, load_check
+from sgpsim.clusters.link_load import Traffic, busiest, load_check
 from sgpsim.clusters.network import require_seconds
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
@@ -344,6 +344,7 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
     trajectories = [result.step_cuts.trajectory() for result in results if result.step_cuts is not None]
     traces: deque[Trace] = deque(result.trace.build() for result in results if result.trace is not None)
     batches = sum(result.batch.batches for result in results)
+    traffic = [result.traffic() for result in results]
     return Run(
         experiment,
         "Simulated",
@@ -354,13 +355,14 @@ def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation
         worst(result.outcome for result in results),
         tuple(remark for result in results for remark in result.remarks)
         + not_begun(experiment.seeds[len(results) :])
-        + load_check(backend.cluster, experiment.message_size, (result.traffic() for result in results)),
+        + load_check(backend.cluster, experiment.message_size, traffic),
         {
             "gradient_batches": float(batches),
             "mean_gradient_batch": sum(result.batch.evaluated for result in results) / max(batches, 1),
             "events": float(sum(result.events for result in results)),
             "node_steps": float(sum(result.batch.evaluated for result in results)),
             "worst_monitor_ratio": max(result.monitor.worst for result in results),
+            **busiest(backend.cluster, experiment.message_size, traffic),
         },
         provenance(backend.machines()),
     )

@@ -19,7 +19,7 @@ from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.clusters.link_load import Traffic, load_check
+from sgpsim.clusters.link_load import Traffic, busiest, load_check
 from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
@@ -118,8 +118,9 @@ class Vectorized(Backend):
         if runs:
             whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
             if self.cluster is not None:
-                remarks = load_check(self.cluster, experiment.message_size, traffic)
-                whole = replace(whole, remarks=whole.remarks + remarks)
+                load = self.cluster, experiment.message_size, traffic
+                statistics = {**whole.statistics, **busiest(*load)}
+                whole = replace(whole, remarks=whole.remarks + load_check(*load), statistics=statistics)
         if isinstance(ending, KeyboardInterrupt):
             raise with_run(ending, None if whole is None else replace(whole, outcome="interrupted"))
         if isinstance(ending, MassLeak):

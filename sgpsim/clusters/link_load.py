@@ -9,6 +9,7 @@ Several best routes of a pair (equal in latency, width and number of links) carr
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -20,6 +21,8 @@ SHOWN = 3
 """Overloaded links that a remark names."""
 OVERLOADED = "LINKS OVERLOADED"
 """How a remark of an overloaded run begins."""
+LINK_LOAD = "link_load"
+"""The statistic of a run on a graph that `busiest` gives."""
 PLACES = frozenset({"x", "y", "z", "lat", "lon", "latitude", "longitude"})
 """Attributes of machines that say where they are drawn."""
 ROUNDING = 1e-9
@@ -67,6 +70,16 @@ def overloads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> list
         if load.factor > 1 + ROUNDING and (known is None or load.factor > known.factor):
             worst[load[:2]] = load
     return sorted(worst.values(), key=lambda overload: (-overload.factor, repr(overload[:2])))
+
+
+def busiest(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> dict[str, float]:
+    """How many times the run the busiest link needs for its bytes, of the seed where it is least: a lower bound for every
+    seed. As a run's statistic; none where no link has a limit."""
+    worst: dict[int, float] = {}
+    for load in _loads(cluster, size, traffic):
+        if math.isfinite(load.factor) and load.capacity < math.inf:
+            worst[load.seed] = max(worst.get(load.seed, 0.0), load.factor)
+    return {LINK_LOAD: min(worst.values())} if worst else {}
 
 
 def _loads(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> Iterator[Overload]:

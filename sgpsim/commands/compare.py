@@ -22,15 +22,20 @@ def main(
         metric: what has to reach the target: loss, accuracy, consensus_max, ...
         out: where the table (CSV) and the figures (PNG, PDF) go
     """
-    from sgpsim.comparison import cautions, goal, target_figure, time_to_target
+    from sgpsim.comparison import cautions, explained, goal, target_figure, time_to_target
+    from sgpsim.labels import labels, machine_differences
     from sgpsim.plots import label_of, save, three_axes
     from sgpsim.store import load_all, require_folder
-    from sgpsim.summary import aligned, labels, printable, shown_remarks
+    from sgpsim.summary import aligned, printable, shown_remarks
 
     found = labels(load_all(runs))
     place = require_folder(out)
     table = time_to_target({label_of(name, run): run for name, run in found.items()}, target, metric)
     print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
+    print("\n".join(explained(table)))
+    for item, phrases in machine_differences(list(found.values())).items():
+        each = (f"{name}: {phrase}" for name, phrase in zip(found, phrases, strict=True))
+        print(f"the runs differ in {item}: {printable('; '.join(each))}")
     for name, run in found.items():
         for remark in shown_remarks(run):
             print(f"remark on {name}: {printable(remark)}")
