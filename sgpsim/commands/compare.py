@@ -33,9 +33,9 @@ def main(
     table = time_to_target({label_of(name, run): run for name, run in found.items()}, target, metric)
     print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
     print("\n".join(explained(table)))
-    for item, phrases in machine_differences(list(found.values())).items():
-        each = (f"{name}: {phrase}" for name, phrase in zip(found, phrases, strict=True))
-        print(f"the runs differ in {item}: {printable('; '.join(each))}")
+    differing = machine_differences(list(found.values())).values()
+    for name, *phrases in zip(found, *differing, strict=True) if differing else ():
+        print(f"machines, where they differ, of {name}: {printable('; '.join(phrases))}")
     for name, run in found.items():
         for remark in shown_remarks(run):
             print(f"remark on {name}: {printable(remark)}")
