@@ -3,8 +3,9 @@
 The rule: `await` marks exactly the calls that may wait (they return an awaitable); a plain call never does. An
 algorithm sees neither clock nor socket nor graph library, so one text runs on a simulated machine, on a real process,
 and on the whole fleet at once, where every array has leading axes (nodes, seeds). What has no meaning for all nodes at
-once (`rank`, `generator`, `note`, `catch_up`, single messages, a second activity) a fleet refuses. Between two awaits
-nothing else happens on the node: such a piece of text is atomic.
+once (`rank`, `generator`, `note`, `catch_up`, single messages, a second activity, a reduction without axis=-1 and
+keepdims=True, a decision or a number made of data) a fleet refuses. Between two awaits nothing else happens on the
+node: such a piece of text is atomic.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Node(ABC):
     rank: int
     size: int
     schedule: Schedule
+    dimension: int
 
     @property
     @abstractmethod

@@ -136,26 +136,41 @@ def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
 
 
 @checked
-def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None) -> None:
-    """All laws of algorithms, on `schedule` (a small one that carries it by default). Raises AssertionError with a
-    sentence."""
+def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None, fleet: bool = True) -> None:
+    """All laws of algorithms, on `schedule` (a small one that carries it by default). fleet: whether the text must run
+    on arrays of all nodes too, as what acts on each number alone, or with axis=-1, does; False for one that asks its
+    rank or takes decisions of its own. Raises AssertionError with a sentence."""
     schedule = schedule or carrier(algorithm)
     assert algorithm.source.strip(), f"{type(algorithm).__name__}: `source` must say where the method is from"
     assert hash(algorithm) == hash(algorithm) and algorithm == algorithm, (
         f"{type(algorithm).__name__}: a method is a value, with equality and hash"
     )
-    check_ones(algorithm, schedule)
+    if fleet:
+        check_fleet(algorithm, schedule)
+    check_ones(algorithm, schedule, fleet)
     check_declarations(algorithm, schedule)
-    check_machines_agree(algorithm, schedule)
+    check_machines_agree(algorithm, schedule, fleet)
 
 
 @checked
-def check_ones(algorithm: Algorithm, schedule: Schedule) -> None:
+def check_fleet(algorithm: Algorithm, schedule: Schedule) -> None:
+    """What neither depends on timing nor leaves the common step is one text for all nodes at once: `Vectorized` runs
+    it."""
+    if algorithm.depends_on_timing or not algorithm.in_step:
+        return
+    try:
+        Vectorized(even(schedule.size), monitor="off").run(_task(algorithm, schedule, Steps(STEPS)))
+    except SpecificationError as refusal:
+        raise AssertionError(f"{refusal} If it is meant so: check_algorithm(..., fleet=False).") from None
+
+
+@checked
+def check_ones(algorithm: Algorithm, schedule: Schedule, fleet: bool = True) -> None:
     """The probe on both clocks, both machines and both types; messages late and in time. The mass monitor is on."""
     for dtype in ("float64", "float32"):
         experiment = ones(algorithm, schedule, dtype)
         for cluster in (even(schedule.size), uneven(schedule.size)):
-            for run in _runs(experiment, cluster):
+            for run in _runs(experiment, cluster, fleet):
                 check_stays_at_one(run)
 
 
@@ -195,13 +210,13 @@ def check_declarations(algorithm: Algorithm, schedule: Schedule) -> None:
 
 
 @checked
-def check_machines_agree(algorithm: Algorithm, schedule: Schedule) -> None:
+def check_machines_agree(algorithm: Algorithm, schedule: Schedule, fleet: bool = True) -> None:
     """The same numbers and times to the bit, run twice on the event clock, and on the array program where it takes the
     method."""
     name = type(algorithm).__name__
     for dtype in ("float64", "float32"):
         experiment = _task(algorithm, schedule, Steps(STEPS), dtype)
-        runs = [*_runs(experiment, uneven(schedule.size)), Simulated(uneven(schedule.size)).run(experiment)]
+        runs = [*_runs(experiment, uneven(schedule.size), fleet), Simulated(uneven(schedule.size)).run(experiment)]
         for run in runs[1:]:
             for part in ("values", "weights", "clocks"):
                 same = np.array_equal(getattr(run.final, part), getattr(runs[0].final, part))
@@ -283,9 +298,11 @@ def _task(algorithm: Algorithm, schedule: Schedule, budget: Budget, dtype: Any =
     return Experiment(algorithm, objective, schedule, budget, (5,), start, MESSAGE, dtype=dtype)
 
 
-def _runs(experiment: Experiment, cluster: Cluster) -> Iterator[Run]:
-    """The experiment on the event clock, and on the array program where that takes it."""
+def _runs(experiment: Experiment, cluster: Cluster, fleet: bool) -> Iterator[Run]:
+    """The experiment on the event clock, and (`fleet`) on the array program where that takes it."""
     yield Simulated(cluster).run(experiment)
+    if not fleet:
+        return
     try:
         Vectorized(cluster).check(experiment)
     except SpecificationError:

@@ -5,13 +5,14 @@ The rule: each differs from an honest method in the one line that its docstring 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
-from sgpsim.backends.fleet_node import FleetNode
+from sgpsim.backends.guarded_fleet import GuardedFleet
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.mass import Mass, typed_as
@@ -19,11 +20,12 @@ from sgpsim.node import Node
 
 
 def at_node(node: Node, rank: int, value: Any, change: Any) -> Any:
-    """`value` with `change` added at the node `rank`: on a node, if it is that one; on a fleet, in its row."""
-    if isinstance(node, FleetNode):
-        found = value.copy()
-        found[rank] += change
-        return found
+    """`value` with `change` added at the node `rank`: on a node, if it is that one; on a fleet, in its row, past the
+    guard."""
+    if isinstance(node, GuardedFleet):
+        changed = copy(value)
+        changed.whole[rank] += change
+        return changed
     return value + change if node.rank == rank else value
 
 
@@ -55,7 +57,7 @@ class Faulty(Algorithm):
             if now and self.fault == "weight":
                 mass = Mass(mass.value, at_node(node, self.culprit, mass.weight, self.amount))
             if now and self.fault == "half a move told":
-                move = at_node(node, self.culprit, move, -0.5 * (move[self.culprit] if isinstance(node, FleetNode) else move))
+                move = at_node(node, self.culprit, move, -0.5 * (move.whole[self.culprit] if isinstance(node, GuardedFleet) else move))
             kept = node.scatter(step, mass)
             if now and self.fault == "change after sending":
                 mass.value[...] += 1.0

@@ -1,7 +1,7 @@
 """Which backend runs an experiment best on a cluster, and why.
 
 The rule: the array program wherever it takes the experiment and the cluster, since it is exact there, faster, and gives
-the same bits; else the event simulation.
+the same bits; else the event simulation. A text from outside sgpsim is tried for a few steps on both.
 """
 
 from __future__ import annotations

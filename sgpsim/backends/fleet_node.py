@@ -42,6 +42,8 @@ class FleetNode(Node):
         self, backend: Vectorized, experiment: Experiment, progress: Progress | None, keep: Keep | None = None
     ) -> None:
         self.size, self.schedule = experiment.nodes, experiment.schedule
+        self.dimension = experiment.objective.dimension
+        self.refusal: SpecificationError | None = None
         self.experiment, self.backend, self.progress = experiment, backend, progress
         self.algorithm, self.objective, self.seeds = experiment.algorithm, experiment.objective, experiment.seeds
         self.shape = (self.size, len(self.seeds), self.objective.dimension)
@@ -213,16 +215,16 @@ class FleetNode(Node):
 
     @property
     def rank(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._refuse("reads node.rank, but here one text moves all nodes at once and is none of them")
+        self.refuse("reads node.rank, but here one text moves all nodes at once and is none of them")
 
     def note(self, metric: str, value: float) -> None:
-        self._refuse("calls node.note, but here one text moves all nodes at once and has no figure of one node")
+        self.refuse("calls node.note, but here one text moves all nodes at once and has no figure of one node")
 
     def generator(self, purpose: str) -> np.random.Generator:
-        self._refuse("calls node.generator, but here one text moves all nodes at once and has no stream of one node")
+        self.refuse("calls node.generator, but here one text moves all nodes at once and has no stream of one node")
 
     def catch_up(self, step: int, kept: Mass) -> Awaitable[Mass]:
-        self._refuse("calls node.catch_up, but what has arrived depends on timing, and here no event ever happens")
+        self.refuse("calls node.catch_up, but what has arrived depends on timing, and here no event ever happens")
 
     def send(self, to: int, mass: Mass, channel: str = "push") -> None:
         self._refuse_letters("send")
@@ -238,18 +240,20 @@ class FleetNode(Node):
 
     def spawn(self, activity: Coroutine[Any, Any, None]) -> Any:
         activity.close()
-        self._refuse("calls node.spawn, but here one text moves all nodes at once and has no second activity")
+        self.refuse("calls node.spawn, but here one text moves all nodes at once and has no second activity")
 
     def join(self, activity: Any) -> Awaitable[None]:
-        self._refuse("calls node.join, but here one text moves all nodes at once and has no second activity")
+        self.refuse("calls node.join, but here one text moves all nodes at once and has no second activity")
 
     def _refuse_letters(self, call: str) -> NoReturn:
-        self._refuse(f"calls node.{call}, but here one text moves all nodes at once, by rounds of the schedule only")
+        self.refuse(f"calls node.{call}, but here one text moves all nodes at once, by rounds of the schedule only")
 
-    def _refuse(self, deed: str) -> NoReturn:
-        raise SpecificationError(
-            f"Vectorized cannot run {type(self.algorithm).__name__}: its text {deed}. Use Simulated(cluster)."
+    def refuse(self, deed: str, cure: str = "Use Simulated(cluster).") -> NoReturn:
+        """Refuse a text for what it does, and remember it, as the text may catch what is raised here."""
+        self.refusal = SpecificationError(
+            f"Vectorized cannot run {type(self.algorithm).__name__}: its text {deed}. {cure}"
         )
+        raise self.refusal
 
     # -- watching and measuring --
 

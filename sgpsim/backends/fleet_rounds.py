@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,14 @@ KEPT_MATRICES = 512
 
 class KeptShare:
     """The own shares of a round: a mass that is computed only if somebody looks at it, since mixing at once takes the
-    whole product instead."""
+    whole product instead. shown: makes of it what the text may see."""
 
-    __slots__ = ("_made", "mass", "rounds", "step")
+    __slots__ = ("_made", "mass", "rounds", "shown", "step")
 
     def __init__(self, rounds: FleetRounds, step: int, mass: Mass) -> None:
         self.rounds, self.step, self.mass = rounds, step, mass
         self._made: Mass | None = None
+        self.shown: Callable[[Mass], Mass] = lambda mass: mass
 
     def made(self) -> Mass:
         """The own shares as a mass."""
@@ -41,24 +43,27 @@ class KeptShare:
 
     @property
     def value(self) -> Any:
-        return self.made().value
+        return self.shown(self.made()).value
 
     @property
     def weight(self) -> Any:
-        return self.made().weight
+        return self.shown(self.made()).weight
 
     @property
     def ratio(self) -> Any:
-        return self.made().ratio
+        return self.shown(self.made()).ratio
 
     def shifted(self, by: Any) -> Mass:
-        return self.made().shifted(by)
+        return self.shown(self.made()).shifted(by)
 
     def __rmul__(self, share: float) -> Mass:
-        return share * self.made()
+        return share * self.shown(self.made())
 
     def __add__(self, other: Mass) -> Mass:
-        return self.made() + other
+        return self.shown(self.made()) + other
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.shown(self.made()))
 
 
 class FleetRounds:

@@ -42,6 +42,7 @@ class SimulatedNode(Node):
     def __init__(self, simulation: Simulation, rank: int) -> None:
         self.rank = rank
         self.size, self.schedule = simulation.size, simulation.schedule
+        self.dimension = simulation.experiment.objective.dimension
         self._simulation, self._environment = simulation, simulation.environment
         self._durations, self._late = simulation.blocks_of_durations(rank), simulation.late_causes(rank)
         self._port = 0.0

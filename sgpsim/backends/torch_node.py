@@ -53,6 +53,7 @@ class TorchNode(Node):
     ) -> None:
         self.rank = post.rank
         self.size, self.schedule = post.size, experiment.schedule
+        self.dimension = experiment.objective.dimension
         self._backend, self._experiment, self._seed = backend, experiment, seed
         self._post, self._record, self._pulse, self._mean, self._clock, self._trace = (
             post,

@@ -3,7 +3,8 @@ exact max-plus recursion.
 
 The rule: no call ever waits, so the coroutine runs straight through; arrays are shaped (nodes, seeds, dimension). Every
 number equals that of the event simulation to the bit on numpy; on torch tensors (CPU or GPU) to rounding. Methods that
-depend on timing, or whose nodes do not run in step, need an event clock and are refused.
+depend on timing, or whose nodes do not run in step, need an event clock and are refused. A text from outside sgpsim is
+given guarded arrays, which refuse what looks across nodes or seeds, and is tried against nodes that run apart first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.fleet_node import FleetNode
+from sgpsim.backends.guarded_fleet import GuardedFleet
 from sgpsim.backends.monitor import Diverged, Leaking
+from sgpsim.backends.own_text import from_outside, not_looked_at, require_same_numbers
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
@@ -88,6 +91,8 @@ class Vectorized(Backend):
                     f"Vectorized(device={self.device!r}), but torch sees {seen} GPUs here. Use device='cpu', or None for"
                     " numpy."
                 )
+        if from_outside(method):
+            require_same_numbers(experiment, lambda some: Vectorized(monitor="off")._run(some, None, None))
 
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
@@ -117,6 +122,7 @@ class Vectorized(Backend):
         whole: Run | None = None
         if runs:
             whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
+            whole = replace(whole, remarks=whole.remarks + not_looked_at(experiment))
             if self.cluster is not None:
                 load = self.cluster, experiment.message_size, traffic
                 statistics = {**whole.statistics, **busiest(*load)}
@@ -192,12 +198,18 @@ def _place(fleet: FleetNode | None) -> str:
 
 
 def _drive(experiment: Experiment, fleet: FleetNode) -> None:
-    """Run the coroutine straight through; on a fleet nothing waits."""
-    coroutine = experiment.algorithm.run(fleet)
+    """Run the coroutine straight through; on a fleet nothing waits. A text from outside sees guarded arrays."""
     try:
+        coroutine = experiment.algorithm.run(GuardedFleet(fleet) if from_outside(experiment.algorithm) else fleet)
         coroutine.send(None)  # pyright: ignore[reportUnknownMemberType]
     except StopIteration:
+        if fleet.refusal is not None:
+            raise fleet.refusal from None  # the text caught it, and went on with what it does not know
         return
+    except Exception:
+        if fleet.refusal is not None:
+            raise fleet.refusal from None
+        raise
     coroutine.close()
     raise SpecificationError(
         f"Vectorized cannot run {type(experiment.algorithm).__name__}: its text awaits what is none of its node's calls."
