@@ -7,7 +7,6 @@ NodeFailure or MassLeak that carry the run so far.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,13 @@ from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, NotSaved
 from sgpsim.experiment import Experiment
+from sgpsim.interruption import name_of
+from sgpsim.keys import key as key_of
 from sgpsim.launcher import Launcher
 from sgpsim.run import Run, run_of, with_run
 from sgpsim.store import Store, load
 from sgpsim.toml_files import read
-from sgpsim.unfinished import Case, begin, hold, recover, tell
+from sgpsim.unfinished import Case, begin, discard, made, recover, tell
 
 
 @checked
@@ -52,13 +53,14 @@ def launch_all(
     progress: Progress | None = None,
     folder: Path | None = None,
     name: str = "",
+    key: str = "",
 ) -> list[Run]:
     """Several experiments one after the other on the same processes, which saves starting them anew; see `launch`.
 
-    folder, name: where records lie meanwhile, and what to call the run if this process is killed (see
+    folder, name, key: where records lie meanwhile, and what to call the run if this process is killed (see
     sgpsim.unfinished); else nothing outlives it. KeyboardInterrupt, too, carries what was computed as `.run`.
     """
-    with Launcher(cases, processes, progress, folder, name) as launcher:
+    with Launcher(cases, processes, progress, folder, name, key) as launcher:
         try:
             launcher.watch()
             runs = launcher.runs()
@@ -108,30 +110,43 @@ def launch_file(
         if run.outcome == "leaked" and backend.monitor == "raise":
             raise with_run(MassLeak(run.remarks[0]), run, there)
         return run, there
-    folder = begin(store.folder, file.name)
-    lock = hold(folder)  # until its run is saved: another launch takes what nobody holds
+    known = key_of(*case)  # files may change while it runs
+    folder, lock = begin(store.folder, file.name)  # locked until its run is saved: another launch takes what nobody holds
+    place: Path | None = None
     try:
         try:
-            run = launch_all([case], processes, progress, folder, file.name)[0]
+            run = launch_all([case], processes, progress, folder, file.name, known)[0]
+            there = store.find(*case) if known == key_of(*case) else None
+            place = there or _saved(store, file.name, run, backend, known)
         except (NodeFailure, MassLeak, KeyboardInterrupt) as ending:
-            if (partial := run_of(ending)) is not None:
-                with_run(ending, partial, _saved(store, file.name, partial, backend))
+            partial = run_of(ending)
+            if partial is None and isinstance(ending, KeyboardInterrupt):  # it came while the launcher was ending
+                partial = made(folder, *case, f"interrupted by {name_of(ending)}")
+            place = getattr(ending, "folder", None)
+            if place is None and partial is not None:
+                place = _saved(store, file.name, partial, backend, known)
+                with_run(ending, partial, place)
+            discard(folder)
             raise
-        place = _saved(store, file.name, run, backend)
+        discard(folder)
     except NotSaved as error:
-        if error.folder is None:
-            folder = None  # the records are all there is: the next launch makes a run of them
+        if error.folder is not None:
+            discard(folder)
+        raise  # else the records are all there is: the next launch makes a run of them
+    except KeyboardInterrupt as stop:
+        stop.folder = place or getattr(stop, "folder", None)  # pyright: ignore[reportAttributeAccessIssue]
         raise
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+    if there is not None:
+        tell(f"found in {there}, where another launch has kept the same run meanwhile; that is the one that is shown")
+        run = load(there)
     return run, place
 
 
-def _saved(store: Store, name: str, run: Run, backend: TorchDistributed) -> Path:
+def _saved(store: Store, name: str, run: Run, backend: TorchDistributed, known: str) -> Path:
     """The folder of `run`; a user who interrupts the saving gets it too, before KeyboardInterrupt goes on."""
     try:
-        return store.save(name, run, backend)
+        return store.save(name, run, backend, known)
     except KeyboardInterrupt as stop:
-        raise with_run(stop, run, store.save(name, run, backend)) from None
+        raise with_run(stop, run, store.save(name, run, backend, known)) from None

@@ -40,18 +40,22 @@ def serve(folder: Path, rank: int, processes: int, interval: float, stderr: int)
     """Be node `rank` of all the job's cases, one after the other; the exit code."""
     process_path(folder, rank).write_text(str(os.getpid()))
     member = Child(folder, rank, processes, interval)
-    from sgpsim.unfinished import end, hold
+    from sgpsim.unfinished import end
+    from sgpsim.whole_folders import hold
 
     lock = hold(folder)
+    if lock is None:  # the launcher was killed at once, and another one has cleared this away
+        return FAILED
     threading.Thread(target=_watch_launcher, args=(member, folder, lock, stderr), daemon=True).start()
     try:
         from sgpsim.backends.one_rank import run_seed
         from sgpsim.definitions import bring
-        from sgpsim.unfinished import cases_of, read_job
+        from sgpsim.unfinished import cases_of, read_job, require_same_texts
 
         job = read_job(folder)
         bring(job["sources"])
         cases = cases_of(job, consent="import")
+        require_same_texts(job, cases)
         member.join()
         for number, (experiment, backend) in enumerate(cases):
             for seed in experiment.seeds:

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from types import TracebackType
 
 from sgpsim.backends.backend import Progress
@@ -30,8 +30,11 @@ from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.interruption import name_of
 from sgpsim.launched import LEAKED, STOP, last_words_path
 from sgpsim.run import Outcome, Run, with_run
-from sgpsim.unfinished import Case, as_stored, hold, write_job
+from sgpsim.unfinished import Case, as_stored, write_job
+from sgpsim.whole_folders import clear, hold, locked_folder
 
+TEMPORARY = "sgpsim-launch-"
+"""How the folders of launches that keep nothing begin, in the temporary folder of the system."""
 LOOK_EVERY = 0.05
 """Seconds between two looks at the children."""
 REASON_WITHIN = 2.0
@@ -44,8 +47,8 @@ ENDING_WITHIN = 3.0
 class Launcher:
     """The children of one job, while they run.
 
-    folder: for their records, from `sgpsim.unfinished.begin`, kept at the end; None: a temporary one. name: of the run
-    folder that is made of the records if the launcher is killed. children: their processes, by rank.
+    folder: for their records, from `sgpsim.unfinished.begin`, kept at the end; None: a temporary one. name, key: of the
+    run folder that is made of the records if the launcher is killed. children: their processes, by rank.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Launcher:
         progress: Progress | None = None,
         folder: Path | None = None,
         name: str = "",
+        key: str = "",
     ) -> None:
         require_not_importing()
         if not cases:
@@ -71,10 +75,15 @@ class Launcher:
         self.children: list[subprocess.Popen[bytes]] = []
         self._temporary = folder is None
         self._interval = max(0.05, min(1.0, self.timeout / 20))
-        self.folder = Path(mkdtemp(prefix="sgpsim-")) if folder is None else folder
-        self._lock = hold(self.folder)
+        if folder is None:
+            clear(Path(gettempdir()), TEMPORARY)
+            self.folder, self._lock = locked_folder(Path(gettempdir()), TEMPORARY, shared=True)
+        else:
+            self.folder, lock = folder, hold(folder)
+            assert lock is not None, "whoever gave the folder holds it"
+            self._lock = lock
         try:
-            write_job(self.folder, cases, name)
+            write_job(self.folder, cases, name, key=key)
         except BaseException:
             self._clear()
             raise

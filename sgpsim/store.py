@@ -105,10 +105,10 @@ class Store:
             journal.close()
 
     @checked
-    def save(self, name: str, run: Run, backend: Backend, known: str = "") -> Path:
+    def save(self, name: str, run: Run, backend: Backend, known: str = "", elsewhere: bool = True) -> Path:
         """Write `run`; its folder. If the same run was written meanwhile, that one stays. known: its key, where it was
         worked out before the run, during which files may change. Raises NotSaved where there is no room; its `folder` is
-        where the run lies instead."""
+        where the run lies instead. elsewhere: False where no other place is wanted, which raises the OSError."""
         require_folder_name("the name of the run", name)
         self.require_writable()
         about = {"name": name, "key": known or key(run.experiment, backend)}
@@ -116,6 +116,8 @@ class Store:
         try:
             return _saved(self.folder, stem, run, backend, about)
         except OSError as error:
+            if not elsewhere:
+                raise
             raise _kept_elsewhere(self.folder, stem, run, backend, about, error) from None
 
 

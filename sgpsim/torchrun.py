@@ -29,7 +29,8 @@ from sgpsim.interruption import SIGNALS, code_of, name_of
 from sgpsim.keys import key
 from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.store import Store, load
-from sgpsim.unfinished import PREFIX, close_down, hold, recover, tell, write_job
+from sgpsim.unfinished import PREFIX, close_down, discard, end, recover, tell, write_job
+from sgpsim.whole_folders import hold
 
 
 def take_part(
@@ -70,7 +71,7 @@ def take_part(
         )
     if decision["there"]:
         return None, None, True
-    return (*_computed(rank, name, experiment, backend, store, decision["token"]), False)
+    return (*_computed(rank, name, experiment, backend, store, decision["token"], mine["key"]), False)
 
 
 def _computed(
@@ -80,12 +81,15 @@ def _computed(
     backend: TorchDistributed,
     store: Store,
     token: str,
+    key: str,
 ) -> tuple[Run, Path | None]:
     store.require_writable()
     folder = store.folder / f"{PREFIX}{name}-{token}"
-    folder.mkdir(exist_ok=True)
-    write_job(folder, [(experiment, backend)], name)
-    lock = hold(folder)
+    lock: int | None = None
+    while lock is None:  # until nobody can clear it away any more
+        folder.mkdir(exist_ok=True)
+        lock = hold(folder)
+    write_job(folder, [(experiment, backend)], name, key=key)
 
     def give_up(sentence: str, outcome: Outcome = "failed") -> None:
         closing = close_down(folder, lock, sentence.rstrip("."), outcome)
@@ -95,12 +99,14 @@ def _computed(
     with _one_signal() as signals:
         try:
             run = backend.run_in(folder, experiment, give_up)
+            end(folder, rank)
             signals.append(0)
         except BaseException as ending:
             signals.append(0)  # from here on no signal ends the keeping
             if (run := run_of(ending)) is not None:
                 if rank == 0:
-                    with_run(ending, run, store.save(name, run, backend))
+                    with_run(ending, run, store.save(name, run, backend, key))
+                    discard(folder)
             elif isinstance(ending, KeyboardInterrupt):
                 give_up(f"interrupted by {name_of(ending)}", "interrupted")
                 raise SystemExit(code_of(ending)) from None
@@ -110,8 +116,8 @@ def _computed(
                 give_up(f"node {rank} failed ({type(ending).__name__}: {ending})")
             raise
         if rank == 0:
-            place = store.save(name, run, backend)
-            shutil.rmtree(folder, ignore_errors=True)
+            place = store.save(name, run, backend, key)
+            discard(folder)
             return run, place
     if not record_paths(folder, 0, experiment.seeds[0], 0)[0].exists():  # else the folder is node 0's to remove
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,11 +30,11 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.functions import Consent
 from sgpsim.input_files import content_of, reason_of
-from sgpsim.keys import with_files
+from sgpsim.keys import own_texts, versions, with_files
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run import Outcome, Run
 from sgpsim.store import Store
-from sgpsim.whole_folders import A_FOLDER
+from sgpsim.whole_folders import A_FOLDER, locked_folder, same_folder
 
 try:
     import fcntl
@@ -43,6 +43,7 @@ except ImportError:  # not on Windows
 
 PREFIX = ".sgpsim-unfinished-"
 FORMAT = 1
+KEY = re.compile("[0-9a-f]{64}")
 PATIENCE = 5.0
 """Seconds that whoever makes a run of the records waits for the other processes to end."""
 
@@ -55,21 +56,23 @@ Case = tuple[Experiment, TorchDistributed]
 # -- the folder
 
 
-def begin(out: Path, name: str) -> Path:
-    """A new folder for the records of a run that will be called `name`."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-", dir=out))
-    folder.chmod(0o755)
-    return folder
+def begin(out: Path, name: str) -> tuple[Path, int]:
+    """A new folder for the records of a run that will be called `name`, and its open lock: another launch takes what
+    nobody holds."""
+    return locked_folder(out, f"{PREFIX}{name}-", shared=True)
 
 
-def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: float = 1.0) -> None:
-    """Write down what the processes are to do. name: of the run folder; empty where none is wanted."""
+def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: float = 1.0, key: str = "") -> None:
+    """Write down what the processes are to do. name: of the run folder; empty where none is wanted. key: of the run, as
+    it is before files can change."""
     job: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "processes": cases[0][0].nodes,
         "interval": interval,
+        "key": key,
         "sources": sorted({source for case in cases for part in case for source in sources(part)}),
+        "texts": _texts(cases),
         "cases": [
             {"experiment": with_files(to_plain(experiment), _absolute), "backend": to_plain(backend)}
             for experiment, backend in cases
@@ -101,13 +104,21 @@ def cases_of(job: Mapping[str, Any], consent: Consent) -> list[Case]:
     ]
 
 
-def hold(folder: Path) -> int:
-    """Lock the folder as one that a living process uses; the lock lasts until the process ends, or closes it."""
-    lock = os.open(folder, os.O_RDONLY)
-    if fcntl is not None:
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH)
-    return lock
+def require_same_texts(job: Mapping[str, Any], cases: Sequence[Case]) -> None:
+    """Raise SpecificationError where this process's versions, or the user's own files, are not those of the launcher."""
+    given, here = job.get("texts", {}), _texts(cases)
+    other = sorted(name for name in {*given, *here} if given.get(name) != here.get(name)) if given else []
+    if other:
+        raise SpecificationError(
+            f"{', '.join(other)}: the text or version is another one in this process than it was when the launch began;"
+            " all processes must run the same. Launch again, and change no file while processes start."
+        )
+
+
+def _texts(cases: Sequence[Case]) -> dict[str, str]:
+    """The versions that determine bits, and the digests of the user's own texts by the names of what they define."""
+    own = own_texts(*(part for case in cases for part in case))
+    return {**versions(), **{name.rpartition(":")[2]: text for name, text in own.items()}}
 
 
 def end(folder: Path, rank: int) -> None:
@@ -125,22 +136,32 @@ def close_down(folder: Path, lock: int, sentence: str, outcome: Outcome = "inter
         os.close(os.open(folder / "closing", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except OSError:
         return None
-    if not _alone(lock, PATIENCE):
-        _kill_others(folder)
-        _alone(lock, 1.0)
-    return settle(folder, sentence, outcome, consent="import")
+    try:
+        if not _alone(lock, PATIENCE, keeping=True):
+            _kill_others(folder)
+            _alone(lock, 1.0, keeping=True)
+    except BlockingIOError:
+        return None  # another launch makes a run of them already
+    if not same_folder(lock, folder):
+        return None
+    try:
+        return settle(folder, sentence, outcome, consent="import")
+    except OSError as error:
+        note_why(folder, sentence, outcome)
+        return f"{sentence}; {_stays(folder, error)}"
 
 
 def settle(
     folder: Path, sentence: str, outcome: Outcome = "interrupted", consent: Consent = "refuse"
 ) -> str | None:
-    """Make a run with this outcome of the folder's records, and remove them; a sentence that says where it lies."""
+    """Make a run with this outcome of the folder's records, and remove them; a sentence that says where it lies. Raises
+    OSError where it cannot be saved; the records stay then."""
     job = read_job(folder)
     if not job["name"]:
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
         return None
     if not any(file.stat().st_size for file in folder.glob("*.rows")):
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
         return f"{sentence}; nothing had been measured"
     experiment, backend = cases_of(job, consent)[0]
     absent = [
@@ -149,16 +170,46 @@ def settle(
         if not record_paths(folder, 0, experiment.seeds[0], rank)[0].exists()
     ]
     if absent:
-        (folder / "why").write_text(json.dumps([sentence, outcome]), encoding="utf-8")
+        note_why(folder, sentence, outcome)
         return (
             f"{sentence}; the records of this machine lie in {folder}, those of nodes {', '.join(absent)} elsewhere. Put"
             " all of them there, and the next launch with this --out makes a run of them"
         )
+    run = made(folder, experiment, backend, sentence, outcome)
+    if run is None:
+        discard(folder)
+        return f"{sentence}; nothing had been measured"
+    known = str(job.get("key", ""))
+    place = Store(folder.parent).save(job["name"], run, backend, known if KEY.fullmatch(known) else "", elsewhere=False)
+    discard(folder)
+    return f"{sentence}; what was measured lies in {place}"
+
+
+def made(
+    folder: Path, experiment: Experiment, backend: TorchDistributed, sentence: str, outcome: Outcome = "interrupted"
+) -> Run | None:
+    """The run that the folder's records hold: the whole one where all processes had come to their end."""
     whole = all((folder / f"ended-{rank}").exists() for rank in range(experiment.nodes))
-    run = as_stored(folder, experiment, backend, None if whole else sentence, outcome)
-    place = None if run is None else Store(folder.parent).save(job["name"], run, backend)
+    return as_stored(folder, experiment, backend, None if whole else sentence, outcome)
+
+
+def discard(folder: Path) -> None:
+    """Remove the records. The job goes first: without it the rest is no records, whatever ends this program meanwhile."""
+    (folder / "job.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    return f"{sentence}; " + ("nothing had been measured" if place is None else f"what was measured lies in {place}")
+
+
+def note_why(folder: Path, sentence: str, outcome: Outcome) -> None:
+    """Leave a word for whoever makes a run of the records later, if there is room for it."""
+    with suppress(OSError):
+        (folder / "why").write_text(json.dumps([sentence, outcome]), encoding="utf-8")
+
+
+def _stays(folder: Path, error: OSError) -> str:
+    return (
+        f"what was measured stays in {folder}, since it cannot be saved ({error.strerror or error}). Make room, and the next"
+        " launch with this --out makes a run of it"
+    )
 
 
 def recover(out: Path | str, trust: bool = False) -> list[str]:
@@ -171,7 +222,7 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
         except OSError:
             continue
         try:
-            if not _alone(lock, 0.0):
+            if not _alone(lock, 0.0) or not same_folder(lock, folder):
                 continue
             if not (folder / "job.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -186,6 +237,8 @@ def recover(out: Path | str, trust: bool = False) -> list[str]:
                 f"an earlier launch was killed, and its records in {folder} are no run yet: {error} To make one of them"
                 f" with the code that they name, call sgpsim.unfinished.recover({str(out)!r}, trust=True)"
             )
+        except OSError as error:
+            sentences.append(f"an earlier launch was killed; {_stays(folder, error)}")
         except DAMAGE as error:
             reason = f"{type(error).__name__}: {reason_of(error)}"
             sentences.append(f"an earlier launch was killed, and its records in {folder} are damaged ({reason}). Delete that folder")
@@ -218,8 +271,9 @@ def _absolute(file: Path) -> str:
     return str(file.resolve())
 
 
-def _alone(lock: int, patience: float) -> bool:
-    """Whether no other living process uses the folder, or ends within so many seconds."""
+def _alone(lock: int, patience: float, keeping: bool = False) -> bool:
+    """Whether no other living process uses the folder, or ends within so many seconds. keeping: stay one who uses it
+    meanwhile, as who fails to get a lock alone loses the shared one; raises BlockingIOError where another has it alone."""
     if fcntl is None:
         return True
     until = time.monotonic() + patience
@@ -228,6 +282,8 @@ def _alone(lock: int, patience: float) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
+            if keeping:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if time.monotonic() >= until:
                 return False
             time.sleep(0.05)

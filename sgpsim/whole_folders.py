@@ -48,9 +48,9 @@ def put(folder: Path, place: Path) -> None:
     _synchronize(place.parent)
 
 
-def clear(parent: Path) -> None:
+def clear(parent: Path, prefix: str = PREFIX) -> None:
     """Remove the hidden folders in `parent` that nobody writes any more."""
-    for folder in left_behind(parent, PREFIX):
+    for folder in left_behind(parent, prefix):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -68,19 +68,38 @@ def left_behind(parent: Path, prefix: str) -> Generator[Path]:
             os.close(lock)
 
 
-def locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
-    """A new hidden folder and its open lock. Another program may have cleared it before the lock was taken."""
+def locked_folder(parent: Path, prefix: str, shared: bool = False) -> tuple[Path, int]:
+    """A new hidden folder and its open lock, which others may hold too where it is `shared`."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         folder.chmod(0o755)
-        with suppress(FileNotFoundError):
-            lock = os.open(folder, os.O_RDONLY)
-            if fcntl is not None:
-                with suppress(OSError):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.is_dir():
-                return folder, lock
-            os.close(lock)
+        lock = hold(folder, shared)
+        if lock is not None:
+            return folder, lock
+
+
+def hold(folder: Path, shared: bool = True) -> int | None:
+    """Lock the folder as one that a living process uses; the lock lasts until the process ends, or closes it. None where
+    another program has cleared the folder away before the lock was taken."""
+    try:
+        lock = os.open(folder, A_FOLDER)
+    except FileNotFoundError:
+        return None
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    if same_folder(lock, folder):
+        return lock
+    os.close(lock)
+    return None
+
+
+def same_folder(lock: int, folder: Path) -> bool:
+    """Whether what lies at `folder` is what was locked; another program may have removed that, or made another."""
+    try:
+        return os.path.samestat(os.fstat(lock), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _take(lock: int, folder: Path) -> bool:

@@ -154,7 +154,8 @@ def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: P
     file = tmp_path / "endless.toml"
     file.write_text(TOML)
     experiment = read(file).experiment
-    folder = begin(tmp_path, "dead")
+    folder, lock = begin(tmp_path, "dead")
+    os.close(lock)
     write_job(folder, [(experiment, TorchDistributed())], "dead")
     kind = row_type(experiment, False)
     rows = np.zeros(3, kind)
@@ -172,10 +173,11 @@ def test_what_a_killed_machine_left_is_made_a_run_by_the_next_launch(tmp_path: P
     run = load(place)
     assert run.outcome == "failed" and run.remarks == ("node 2 died",)
     assert run.curve("loss")["step"].to_list() == [0, 50]
-    empty = begin(tmp_path, "empty")
+    empty, lock = begin(tmp_path, "empty")
+    os.close(lock)
     assert recover(tmp_path) == [] and not empty.exists()
     with pytest.raises(SpecificationError, match="Delete the folder"):
-        settle(begin(tmp_path, "none"), "killed")
+        settle(begin(tmp_path, "none")[0], "killed")
 
 
 def left(out: Path, **changed: object) -> tuple[Path, Experiment]:
@@ -184,7 +186,8 @@ def left(out: Path, **changed: object) -> tuple[Path, Experiment]:
     file.write_text(TOML)
     experiment = replace(read(file).experiment, seeds=(0, 1))
     out.mkdir(exist_ok=True)
-    folder = begin(out, "dead")
+    folder, lock = begin(out, "dead")
+    os.close(lock)
     write_job(folder, [(experiment, TorchDistributed())], "dead")
     job = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps({**job, **changed}))

@@ -57,6 +57,7 @@ def first_line(error: Exception) -> str:
 
 
 def _named(corner: str, rank: int, size: int) -> Any:
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a store that dies fills screens; read when torch is imported
     from torch.distributed.distributed_c10d import PrefixStore
 
     if not _stores:

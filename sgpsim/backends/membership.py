@@ -145,9 +145,6 @@ class Volunteer(Membership):
 
     def __init__(self, timeout: float, hung_after: float) -> None:
         rank, size = place_among()
-        os.environ.setdefault(
-            "TORCH_CPP_LOG_LEVEL", "ERROR"
-        )  # else a store that dies fills screens before our sentence
         self._timeout = timeout
         self._watch = Watch(size, timeout, START_TIMEOUT, hung_after)
         self._sentence = ""
