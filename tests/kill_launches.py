@@ -186,7 +186,7 @@ def chain(place: Path, chance: random.Random, number: int) -> tuple[str, list[st
         for process in both:
             code, said, complaint = ended(process)
             texts.append(f"{code} {said[-300:]} {complaint}")
-            places = re.findall(r"^(?:saved in|sgpsim: found in) ([^;\n]+)", said + complaint, re.MULTILINE)
+            places = re.findall(r"^(?:saved in|sgpsim: found in) ([^;,\n]+)", said + complaint, re.MULTILINE)
             if code or not places or "Traceback" in complaint:
                 wrong.append(f"the next launch ended with {code} and said of {places}")
             elif load(places[-1]).outcome != "finished":

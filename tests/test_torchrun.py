@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sgpsim.backends import meeting
+from sgpsim.backends import meeting, membership
+from sgpsim.backends.post import PeerLost
 from sgpsim.store import load
 from sgpsim.unfinished import PREFIX
 
@@ -127,3 +130,43 @@ def test_gloos_interface_is_the_one_towards_the_others(monkeypatch: pytest.Monke
     monkeypatch.delenv("GLOO_SOCKET_IFNAME")
     meeting.choose_interface(0, 2, Store({"address/1": "127.0.0.1"}))
     assert os.environ["GLOO_SOCKET_IFNAME"] == "lo"
+
+
+class CutOff:
+    """A rendezvous store behind a cable that is cut after so many calls: they do not come back."""
+
+    def __init__(self, calls: int) -> None:
+        self.left, self.forever = calls, threading.Event()
+
+    def answer(self, answer: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            self.forever.wait()
+        return answer
+
+    def set(self, name: str, value: str) -> None:
+        self.answer(None)
+
+    def check(self, names: list[str]) -> bool:
+        return self.answer(False)
+
+
+@pytest.mark.parametrize("calls", [5, 10**9], ids=["cut", "whole"])
+def test_who_is_cut_off_from_the_store_says_so_within_the_timeout(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "192.0.2.7", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    store = CutOff(calls)
+    monkeypatch.setattr(membership, "corner", lambda *_: store)
+    monkeypatch.setattr(membership.Volunteer, "_join", lambda *_: None)
+    member = membership.Volunteer(0.4, 9.0)
+    reasons: list[str] = []
+    member.call_off = reasons.append
+    time.sleep(1.0)
+    assert len(reasons) == (calls == 5)
+    if reasons:
+        assert "MASTER_ADDR=192.0.2.7 has not answered node 1 for 0.4 s" in reasons[0] and "node 1 was stopped" in reasons[0]
+        failure = member.failure(PeerLost(None, reasons[0]))  # as the node's own thread comes to hear of it
+        assert str(failure) == reasons[0]
+    monkeypatch.setattr(membership, "LEAVE_WITHIN", 0.1)
+    member.leave()  # ends too, though the heart stands still
+    store.forever.set()

@@ -3,7 +3,7 @@
 The rule: while a process is a member, a thread of its own (the heart) gives a heartbeat on a board. Under
 sgpsim's launcher the parent watches the board. Under torchrun, or whoever else sets RANK and WORLD_SIZE, there is no
 such parent, so each heart also watches all others; the first
-verdict, kept in the store, is everybody's.
+verdict, kept in the store, is everybody's. Who is cut off from the store says so by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FAILED = 4
 """Exit code of a process that ends because another one failed."""
 GRACE = 3.0
 """Seconds that a process has for ending by itself once a verdict stands."""
+LEAVE_WITHIN = 10.0
+"""Seconds that a process whose work is done waits for a board that does not answer."""
 FOREVER = timedelta(days=365)
 """gloo's own time-outs close connections, so it gets none; who hangs is told by the pulses."""
 
@@ -57,8 +59,9 @@ class Membership(ABC):
         """The work is done; the heart stops."""
         self.pulse.move(Activity.DONE)
         self._over.set()
-        self._heart.join()
-        self.board.publish()
+        self._heart.join(LEAVE_WITHIN)
+        if not self._heart.is_alive():
+            self.board.publish()
 
     def waits(self, peer: int | None) -> None:
         """The process begins to wait for `peer`, or (None) goes on."""
@@ -150,7 +153,9 @@ class Volunteer(Membership):
         self._sentence = ""
         store = corner(rank, size)
         super().__init__(rank, size, StoreBoard(store, size), max(0.05, min(1.0, timeout / 20)))
+        self._answered = time.monotonic()
         self.start()
+        threading.Thread(target=self._guard, name="sgpsim guard", daemon=True).start()
         self._join(store)
 
     def _join(self, store: Any) -> None:
@@ -181,7 +186,27 @@ class Volunteer(Membership):
                 sentence = self.board.settle(and_so_the_others(verdict, self.size))
         except RuntimeError:  # the store has gone, with the process that held it
             sentence = "the rendezvous store has gone, and with it whoever held it; all nodes were stopped."
+        self._answered = time.monotonic()
         if sentence:
+            self._obey(sentence)
+
+    def _guard(self) -> None:
+        """Where a cable is cut no call of the store comes back, and the heart stands still in one."""
+        looked = time.monotonic()
+        while not self._over.wait(self._interval):
+            now = time.monotonic()
+            if now - looked > self._timeout / 2:  # this process itself was stopped for a while
+                self._answered = now
+            looked = now
+            if now - self._answered > self._timeout and not self._sentence:
+                self._obey(
+                    f"the rendezvous store at MASTER_ADDR={os.environ['MASTER_ADDR']} has not answered node {self.rank} for"
+                    f" {self._timeout:g} s: its host, or the network to it, is gone; node {self.rank} was stopped."
+                )
+
+    def _obey(self, sentence: str) -> None:
+        """End this process's waiting, and the process where that does not help."""
+        if not self._sentence:
             self._sentence = sentence
             self.call_off(sentence)
             if not self._over.wait(GRACE):  # stuck where nobody can call it off
@@ -241,7 +266,6 @@ class Volunteer(Membership):
     def confess(self, reason: str) -> None:
         """This process fails by itself: let the others know why, before its connections break."""
         assert isinstance(self.board, StoreBoard)
-        self._over.set()
         try:
             self.board.settle(
                 and_so_the_others(
@@ -250,6 +274,8 @@ class Volunteer(Membership):
             )
         except RuntimeError:
             return
+        finally:
+            self._over.set()
 
 
 def not_joined(rank: int, error: Exception) -> NodeFailure:
