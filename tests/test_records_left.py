@@ -119,7 +119,8 @@ def test_who_closes_down_leaves_the_records_to_a_launch_that_has_taken_them(out:
         unfinished.fcntl.flock(taken, unfinished.fcntl.LOCK_EX)  # pyright: ignore[reportOptionalMemberAccess]
         patch.setattr(unfinished, "PATIENCE", 0.1)
         assert close_down(folder, lock, "the launcher was killed") is None
-        os.close(lock), os.close(taken)
+        os.close(lock)
+        os.close(taken)
     assert folder.is_dir()
     (sentence,) = recover(out)
     assert "what was measured lies in" in sentence
@@ -209,7 +210,7 @@ def test_the_same_run_of_another_launch_meanwhile_is_shown_and_said(
 
     def other(cases: Any, _processes: Any, _progress: Any, folder: Path, *_: Any) -> list[Any]:
         written(folder, (0, 50, 100))
-        run = unfinished.as_stored(folder, *cases[0], None, "finished")
+        run = unfinished.as_stored(folder, cases[0][0], cases[0][1], None, "finished")
         if not whole:
             whole.append(replace(run, statistics={"node_steps": 7.0}))
             place = unfinished.Store(out).save("other", whole[0], cases[0][1])
