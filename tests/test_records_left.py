@@ -211,6 +211,7 @@ def test_the_same_run_of_another_launch_meanwhile_is_shown_and_said(
     def other(cases: Any, _processes: Any, _progress: Any, folder: Path, *_: Any) -> list[Any]:
         written(folder, (0, 50, 100))
         run = unfinished.as_stored(folder, cases[0][0], cases[0][1], None, "finished")
+        assert run is not None
         if not whole:
             whole.append(replace(run, statistics={"node_steps": 7.0}))
             place = unfinished.Store(out).save("other", whole[0], cases[0][1])
