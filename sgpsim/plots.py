@@ -25,6 +25,7 @@ from sgpsim.arguments import checked
 from sgpsim.clusters.link_load import OVERLOADED
 from sgpsim.errors import SpecificationError
 from sgpsim.metrics import METRICS
+from sgpsim.ranges import Quantity
 from sgpsim.run import Run
 
 Axis = Literal["step", "time", "bytes"]
@@ -69,7 +70,7 @@ def style() -> Generator[None]:
 
 
 @checked
-def figure(width: float, height: float) -> Figure:
+def figure(width: Quantity, height: Quantity) -> Figure:
     """An empty figure in inches, bound to no window."""
     with style():
         return Figure(figsize=(width, height), dpi=200)

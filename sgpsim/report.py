@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -17,9 +16,11 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from sgpsim.arguments import checked
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.plots import style, three_axes
+from sgpsim.ranges import Count, Part
 from sgpsim.run import Run
+from sgpsim.specification import specification
 from sgpsim.summary import QUARTILES, about, ending, shown_remarks
 from sgpsim.timeline import gantt
 
@@ -34,17 +35,17 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; } th { border
 """
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class Picture:
     """A figure with its caption, which is also what a reader hears who does not see it. width: share of the page, at
     most 1."""
 
     figure: Figure
     caption: str
-    width: float = 1.0
+    width: Part = 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class Section:
     """A heading; paragraphs of plain text; pictures; tables. In this order."""
 
@@ -79,7 +80,7 @@ def write(place: Path, title: str, sections: Iterable[Section], lead: str = "") 
         place.write_text(text, encoding="utf-8", errors="replace")  # a title may hold what is no text
     except OSError as error:
         raise SpecificationError(
-            f"the report cannot be written to {str(place)!r} ({error.strerror}). Give another place by --out."
+            f"the report cannot be written to {shown(str(place), LONGEST_PATH)} ({error.strerror}). Give another place by --out."
         ) from None
     return place
 
@@ -146,7 +147,7 @@ def of_runs(runs: Mapping[str, Run]) -> list[Section]:
 
 
 @checked
-def opening(run: Run, gradients: int = 20) -> float:
+def opening(run: Run, gradients: Count = 20) -> float:
     """Seconds within which a node takes about `gradients` gradients, at most the run: a stretch that a timeline can
     show."""
     assert run.trace is not None

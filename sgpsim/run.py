@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -29,6 +29,7 @@ from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import from_below
+from sgpsim.specification import specification
 from sgpsim.trace import Trace, joined
 
 Outcome = Literal["finished", "diverged", "leaked", "failed", "interrupted"]
@@ -88,7 +89,7 @@ class Final(NamedTuple):
         return Final(*(np.pad(part, [(0, 0), (0, missing), (0, 0)][: part.ndim], constant_values=np.nan) for part in self))
 
 
-@dataclass(frozen=True, eq=False)
+@specification(eq=False)
 class Run:
     """experiment: what was computed. backend: on what, in words. metrics: tidy table (see sgpsim.metrics). final: where
     the nodes ended.

@@ -21,7 +21,7 @@ from sgpsim.functions import Consent, named_function
 
 NOT_FINITE = ("inf", "-inf", "nan")
 """How floats are written that JSON has no words for."""
-WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", Path: "a path"}
 CURES: dict[Any, str] = {
     bool: "Give True or False.",
     int: "Give one such as 3.",

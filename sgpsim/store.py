@@ -12,27 +12,27 @@ import itertools
 import os
 import tempfile
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, Progress
-from sgpsim.errors import MassLeak, NotSaved, SpecificationError, note, require_folder_name
+from sgpsim.errors import LONGEST_PATH, MassLeak, NotSaved, SpecificationError, note, require_folder_name, shown
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
 from sgpsim.keys import key, require_unchanged
 from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.run_folders import read_run, write_run
+from sgpsim.specification import specification
 from sgpsim.whole_folders import beside, clear, put
 
 PARTIAL = ("interrupted", "failed")
 """Outcomes of runs that did not come to their end for a reason outside their numbers."""
 
 
-@dataclass(frozen=True)
+@specification
 class Store:
-    """A folder of run folders."""
+    """A folder of run folders: `Store("runs")`."""
 
     folder: Path
 
@@ -154,7 +154,7 @@ def require_folder(folder: Path) -> Path:
             return folder
     except (OSError, ValueError) as error:
         raise SpecificationError(
-            f"nothing can be written to {str(folder)!r} ({reason_of(error)}); results need a place, so nothing was done."
+            f"nothing can be written to {shown(str(folder), LONGEST_PATH)} ({reason_of(error)}); results need a place, so nothing was done."
             " Give a folder that you may write to, as in --out runs."
         ) from None
 

@@ -75,12 +75,11 @@ def converter(
     made = Converter(detailed_validation=False)
     made.register_structure_hook_factory(inspect.isclass, _of_class)
     made.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
-    for basic, hook in ((bool, as_bool), (int, as_int), (float, as_float), (str, as_str)):
+    for basic, hook in ((bool, as_bool), (int, as_int), (float, as_float), (str, as_str), (Path, as_path)):
         made.register_structure_hook(basic, hook)
     made.register_structure_hook_func(_has_origin(Literal), as_literal)
     made.register_structure_hook_func(_has_origin(np.ndarray), as_array)
     made.register_structure_hook_func(_has_origin(collections.abc.Callable), lambda value, _: as_function(value, consent, base))
-    made.register_structure_hook_func(lambda kind: kind is Path, as_path)
     made.register_structure_hook_factory(_is_mapping, _with(made, _mapping))
     made.register_structure_hook_factory(_is_several, _with(made, _several))
     made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
@@ -154,6 +153,11 @@ def _named(made: Converter, owner: str, name: str, hint: Any) -> Hook:
             reason = error.of(owner, name)
         except RecursionError:
             reason = Unfit(value, "nested less deeply", "Give fewer levels.").of(owner, name)
+        except (SpecificationError, ImportError):  # an ImportError: a broken installation is not the value's fault
+            raise
+        except Exception as error:  # of a foreign class, which may fail at whatever it is asked
+            rule = f"a value that can be looked at, and raises {type(error).__name__}"
+            reason = Unfit(value, rule, "Give another.").of(owner, name)
         raise reason
 
     return settle

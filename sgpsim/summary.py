@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from sgpsim.arguments import checked
 from sgpsim.budget import TargetLoss, pace
 from sgpsim.metrics import METRICS
+from sgpsim.ranges import Count
 from sgpsim.run import Run
 from sgpsim.wording import bytes_told, concise
 
 
 @checked
-def shown_remarks(run: Run, most: int = 5) -> tuple[str, ...]:
+def shown_remarks(run: Run, most: Count = 5) -> tuple[str, ...]:
     """The first remarks of a run and its last, which is what was found at its end, at most `most`, with a count of those
     left out."""
     if len(run.remarks) <= most:

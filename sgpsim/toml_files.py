@@ -31,7 +31,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, nearest, require_folder_name, shown
+from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, require_folder_name, shown
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import content_of, reason_of, understood, whole_number
 from sgpsim.plain_data import from_plain, located
@@ -93,7 +93,7 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
         raise SpecificationError(f"{source}: this is not text in UTF-8 ({error}). Save it so.") from None
     except (OSError, ValueError) as error:
         raise SpecificationError(
-            f"{str(file)!r} cannot be read ({reason_of(error)}). Give the path of a TOML file; examples/ has some."
+            f"{shown(str(file), LONGEST_PATH)} cannot be read ({reason_of(error)}). Give the path of a TOML file; examples/ has some."
         ) from None
     found = _parsed(text, source)
     for override in overrides:

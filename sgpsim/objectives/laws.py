@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sgpsim.arguments import checked
 from sgpsim.objectives.finite_sum import FiniteSum
 from sgpsim.objectives.objective import Constant, Objective
+from sgpsim.ranges import Count, NotNegative, Seed, require_room
 from sgpsim.streams import Reader, stream
 
 ROUNDING = 1e-9
@@ -23,13 +24,14 @@ ROUNDING = 1e-9
 
 @checked
 def check_objective(
-    objective: Objective, seed: int = 0, points: int = 4, spread: float = 1.0, same_bits: bool = True
+    objective: Objective, seed: Seed = 0, points: Count = 4, spread: NotNegative = 1.0, same_bits: bool = True
 ) -> None:
     """All laws at `points` random points around the start, `spread` away in each coordinate.
 
     same_bits: whether a gradient must have the same bits alone and in a batch (false: equal to rounding, as torch's
     vmap). Raises AssertionError.
     """
+    require_room("check_objective(points) and the objective's dimension", points * objective.dimension)
     generator = stream(seed, "laws of objectives")
     sampled = objective.start() + spread * generator.standard_normal((points, objective.dimension))
     check_draws(objective, seed)

@@ -19,6 +19,7 @@ import numpy as np
 import sgpsim.schedules
 from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
+from sgpsim.ranges import Whole
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.graph_file import GraphFile
@@ -38,7 +39,7 @@ MOST_STEPS = 24
 
 
 @checked
-def check_schedule(schedule: Schedule, steps: int | None = None) -> None:
+def check_schedule(schedule: Schedule, steps: Whole | None = None) -> None:
     """Raise AssertionError, with a sentence that names the schedule and the step, unless all laws hold for the first
     `steps` steps.
 
