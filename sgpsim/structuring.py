@@ -375,8 +375,8 @@ def _whole(value: Any, kind: type) -> Any:
     """An object of an interface, as it is."""
     if isinstance(value, kind):
         return value
-    known = implementations(kind)
-    examples = f", such as {', '.join(f'{name}(...)' for name in [*known][:3])}" if known else ""
+    ours = [name for name, known in implementations(kind).items() if known.__module__.startswith("sgpsim.")]
+    examples = f", such as {', '.join(f'{name}(...)' for name in ours[:3])}" if ours else ""
     raise Unfit(value, articled(kind.__name__), f"Give an object of such a class{or_instance(value, kind) or examples}.")
 
 

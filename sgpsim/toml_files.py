@@ -35,6 +35,7 @@ from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, require_fol
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import content_of, reason_of, understood, whole_number
 from sgpsim.plain_data import from_plain, located
+from sgpsim.schedules.graph_file import one_graphml
 from sgpsim.schedules.schedule import Schedule
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Experiment))
@@ -175,18 +176,22 @@ def _cluster(found: Any, nodes: int | None, base: Path, source: str) -> tuple[Cl
 
 def _graph(file: Path, where: str) -> nx.Graph:
     """A physical graph with its attributes, from GraphML or GML; names that are whole numbers become numbers."""
-    readers = {".graphml": nx.read_graphml, ".gml": nx.read_gml}
+    readers = {".graphml": partial(one_graphml, node_type=str), ".gml": _gml}
     if file.suffix not in readers:
         raise SpecificationError(
             f"{where}: {str(file)!r} must end in {' or '.join(readers)}. Write it with networkx.write_graphml."
         )
     content = content_of(where, file)
-    read = partial(readers[file.suffix], io.BytesIO(content))
+    read = partial(readers[file.suffix], content)
     graph = understood(where, file, file.suffix, "Write it anew with networkx.", read)
     numbers = {name: number for name in graph if isinstance(name, str) and (number := whole_number(name)) is not None}
     if len(set(numbers.values())) < len(numbers):
         raise SpecificationError(f"{where}: {str(file)!r} has nodes of one number, such as 1 and 01. Rename them.")
     return nx.relabel_nodes(graph, numbers)
+
+
+def _gml(content: bytes) -> nx.Graph:
+    return nx.read_gml(io.BytesIO(content))
 
 
 def _override(found: dict[str, Any], override: str) -> None:

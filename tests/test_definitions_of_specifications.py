@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a mutable default": (annotated(tuple[int, ...], entry=[]), "mutable default"),
     "a type variable": (annotated(T), "Odd(entry) is annotated as ~T, for which there is no rule."),
     "a generic class": (
-        lambda: specification(type("Odd", (), {"__annotations__": {"entry": tuple[T, ...]}, "__orig_bases__": (Generic[T],)})),
+        lambda: specification(type("Odd", (), {"__annotations__": {"entry": tuple[T, ...]}, "__orig_bases__": (Generic[T],)})),  # pyright: ignore
         "for which there is no rule",
     ),
     "a class as a value": (annotated(type[int]), "for which there is no rule"),

@@ -38,6 +38,7 @@ from sgpsim.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import RandomPeer
+from sgpsim.schedules.ring import DirectedRing
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.summary import about, shown_remarks
 from sgpsim.toml_files import read
@@ -341,3 +342,22 @@ def test_a_speed_of_machines_that_nothing_reads_is_remarked(
         graph.nodes[node][attributes[0]] = attributes[1 + node % 2]
     remarks = load_check(machines(graph), 1.0, [Traffic(0, {(0, 1): 1.0}, 0, 10.0)])
     assert any("all machines compute alike: the graph's 'speed'" in remark for remark in remarks) == remarked
+
+
+def test_a_network_that_no_link_asks_is_remarked() -> None:
+    own = nx.complete_graph(4)
+    nx.set_edge_attributes(own, {edge: {"bandwidth": 1e12, "latency": 0.0} for edge in own.edges})
+    some = nx.complete_graph(4)
+    nx.set_edge_attributes(some, {(0, 1): {"bandwidth": 1e12}})
+    experiment = Experiment(SGP(), Quadratic(4), DirectedRing(4), Steps(2))
+
+    def said(network: Hockney, graph: nx.Graph | None) -> list[str]:
+        remarks = [Simulated(Cluster(4, network=network, graph=graph)).run(experiment).remarks for _ in range(2)]
+        assert remarks[0] == remarks[1] == Vectorized(Cluster(4, network=network, graph=graph)).run(experiment).remarks
+        return [remark for remark in remarks[0] if "changed nothing" in remark]
+
+    (remark,) = said(Hockney(latency=1e-3, bandwidth=1e9), own)
+    assert "the network's latency of 0.001 and bandwidth of 1e+09 changed nothing" in remark
+    assert "bandwidth of 1e+09 changed" in said(Hockney(bandwidth=1e9), own)[0]
+    for network, graph in ((Hockney(), own), (Hockney(bandwidth=1e9), some), (Hockney(1e-3, 1e9), None), (Hockney(1e-3), some)):
+        assert not said(network, graph)

@@ -3,7 +3,9 @@ ones that the law suite must find out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -26,7 +28,7 @@ from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubl
 from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.network import Network, Wire, Wires
+from sgpsim.clusters.network import Load, Network, Wire, Wires
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
@@ -129,3 +131,67 @@ def test_a_missing_wire_is_refused_before_the_run(method: SGP | AllReduceSGD) ->
 def test_a_network_of_ones_own_does_not_change_what_a_file_without_a_type_means() -> None:
     assert from_plain({"nodes": 2, "network": {"latency": 1}}, Cluster).network == Hockney(1.0)
     assert from_plain({"nodes": 2, "network": {"type": "Odd"}}, Cluster).network == Odd()
+
+
+@dataclass(frozen=True)
+class Wrong(Network):
+    """Answers `attached`, or wires that answer `wired` for pair (1, 2) and `carried` for loads."""
+
+    wired: Any = Wire(0.5, 0.5)
+    attached: Any = None
+    alike: Any = False
+    carried: Any = ()
+
+    @property
+    def uniform(self) -> bool:
+        return self.alike
+
+    def attach(self, graph: nx.Graph | None) -> Wires:
+        return WrongWires(self) if self.attached is None else self.attached
+
+
+@dataclass(frozen=True)
+class WrongWires(Wires):
+    network: Wrong
+
+    def wire(self, sender: int, receiver: int, size: float) -> Wire:
+        return self.network.wired if (sender, receiver) == (1, 2) else Wire(0.5, 0.5)
+
+    def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
+        return self.network.carried
+
+
+NO_WIRES = (None, (0.5, 0.5), 0.5, [0.5, 0.5], Wire, Wire("1", 0.5), Wire(0.5, None), Wire(True, 0.0), Wire(0.5j, 0.0))  # pyright: ignore
+ANSWERS: dict[str, tuple[Network, str]] = {
+    **{repr(wired): (Wrong(wired), "from node 1 to node 2 is") for wired in NO_WIRES},
+    "a time of numpy's": (Wrong(Wire(np.timedelta64(1), 0.0)), "must be a Wire of two numbers"),  # pyright: ignore
+    "an array": (Wrong(Wire(np.array([1.0]), 0.0)), "must be a Wire of two numbers"),  # pyright: ignore
+    "no wires": (Wrong(attached=3), "Wrong.attach gives 3; it must give Wires."),
+    "a class of wires": (Wrong(attached=WrongWires), "it must give Wires."),
+    "neither uniform nor not": (Wrong(alike="yes"), "Wrong.uniform is 'yes'; it must be true or false."),
+}
+
+
+@pytest.mark.parametrize("method", [SGP(), AllReduceSGD()], ids=repr)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_is_no_wire_is_refused_before_the_run(name: str, method: SGP | AllReduceSGD) -> None:
+    network, words = ANSWERS[name]
+    experiment = Experiment(method, Quadratic(4), Complete(4), Steps(2))
+    backends: list[Backend] = [Simulated(Cluster(4, network=network)), Vectorized(Cluster(4, network=network))]
+    for backend in backends:
+        for refuse in (backend.check, backend.run):
+            with pytest.raises(SpecificationError) as refused:
+                refuse(experiment)
+            assert words in str(refused.value) and "\n" not in str(refused.value)
+    with pytest.raises(SpecificationError):
+        check_network(network)
+
+
+def test_wires_of_numpy_numbers_are_wires() -> None:
+    check_network(Wrong(Wire(np.float64(0.5), np.float32(0.5))))  # pyright: ignore
+
+
+def test_loads_that_are_none_are_refused_where_they_are_asked_for() -> None:
+    cluster = Cluster(4, network=Wrong(carried=[(0, 1, 3.0, 1.0)]), graph=nx.complete_graph(4))
+    with pytest.raises(SpecificationError, match="loads must be a list of Load"):
+        Simulated(cluster).run(Experiment(SGP(), Quadratic(4), Complete(4), Steps(2)))

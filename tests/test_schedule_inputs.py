@@ -22,6 +22,7 @@ from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.rotating_star import RotatingStar
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import GivenShares, Lazy, Metropolis, ShareRule, Uniform
+from sgpsim.toml_files import read
 
 
 def name(schedule: Schedule) -> str:
@@ -389,3 +390,18 @@ def test_tensors_are_matrices_in_every_form() -> None:
         Matrices(torch.ones((2, 2), dtype=torch.complex64))  # pyright: ignore[reportArgumentType]
     with pytest.raises(SpecificationError, match=r"shape \(4,\)"):
         Matrices(torch.ones(4))  # pyright: ignore[reportArgumentType]
+
+
+def test_graphml_of_several_graphs_is_refused_in_schedules_and_clusters(tmp_path: Path) -> None:
+    one = '<graph id="G" edgedefault="directed"><node id="0"/><node id="1"/><edge source="0" target="1"/></graph>'
+    for count in (0, 1, 2):
+        (tmp_path / "g.graphml").write_text(f'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">{one * count}</graphml>')
+        (tmp_path / "job.toml").write_text(
+            'nodes = 2\nalgorithm = "SGP"\nobjective = "Quadratic"\nschedule = "DirectedRing"\ncluster = {graph_file = "g.graphml"}\n'
+        )
+        for build in (lambda: GraphFile(str(tmp_path / "g.graphml")), lambda: read(tmp_path / "job.toml")):
+            if count == 1:
+                build()
+                continue
+            with pytest.raises(SpecificationError, match=f"it holds {count} graphs and must hold one"):
+                build()

@@ -102,14 +102,14 @@ def experiment(start: Any) -> Experiment:
 NO_NUMBERS: dict[str, Callable[[], Any]] = {
     "a time for a count": lambda: Steps(np.timedelta64(1)),  # pyright: ignore
     "a time for a number": lambda: Constant(np.timedelta64(1, "s")),  # pyright: ignore
-    "times in a list": lambda: experiment([np.timedelta64(1), np.timedelta64(2)]),
-    "a masked start": lambda: experiment(np.ma.masked),
-    "a start with a masked entry": lambda: experiment(np.ma.array([1.0, 2.0], mask=[False, True])),
-    "a masked entry in a list": lambda: experiment([1.0, np.ma.masked]),
-    "truth in a nested start": lambda: experiment([[1.0, True]] * 4),
-    "masked hessians": lambda: QuadraticArrays(np.ma.array(np.eye(2), mask=np.eye(2)), np.zeros((4, 2))),
+    "times in a list": lambda: experiment([np.timedelta64(1), np.timedelta64(2)]),  # pyright: ignore
+    "a masked start": lambda: experiment(np.ma.masked),  # pyright: ignore
+    "a start with a masked entry": lambda: experiment(np.ma.array([1.0, 2.0], mask=[False, True])),  # pyright: ignore
+    "a masked entry in a list": lambda: experiment([1.0, np.ma.masked]),  # pyright: ignore
+    "truth in a nested start": lambda: experiment([[1.0, True]] * 4),  # pyright: ignore
+    "masked hessians": lambda: QuadraticArrays(np.ma.array(np.eye(2), mask=np.eye(2)), np.zeros((4, 2))),  # pyright: ignore
     "truth among centers": lambda: QuadraticArrays(np.eye(2), [[True, 0.0]] * 4),  # pyright: ignore
-    "a masked matrix": lambda: Matrices(np.ma.array(np.eye(2), mask=[[0, 1], [0, 0]])),
+    "a masked matrix": lambda: Matrices(np.ma.array(np.eye(2), mask=[[0, 1], [0, 0]])),  # pyright: ignore
     "masked matrices": lambda: Matrices([np.ma.array(np.eye(2), mask=[[0, 1], [0, 0]])]),  # pyright: ignore
 }
 
@@ -124,7 +124,7 @@ def test_what_is_no_number_is_refused(name: str) -> None:
 
 def test_arrays_with_nothing_masked_are_arrays() -> None:
     assert experiment(np.ma.array([1.0, 2.0])) == experiment((1.0, 2.0))
-    assert Matrices(np.ma.array(np.eye(2))) == Matrices(np.eye(2))
+    assert Matrices(np.ma.array(np.eye(2))) == Matrices(np.eye(2))  # pyright: ignore
 
 
 @pytest.mark.parametrize("zero", [-0.0, [-0.0, -0.0], np.full((4, 2), -0.0), np.float32(-0.0)])

@@ -86,9 +86,10 @@ def require_fit(cluster: Cluster, experiment: Experiment) -> None:
             " equal."
             f" Give Cluster(nodes={experiment.nodes}), or an experiment of {cluster.nodes} nodes."
         )
+    uniform = cluster.uniform  # which refuses networks that answer neither true nor false
     if not experiment.algorithm.uses_schedule:
         cluster.require_collective()
-    elif not cluster.uniform:
+    elif not uniform:
         schedule = experiment.schedule
         looked_at = probe(schedule)
         rounds = [schedule.round(step) for step in (*looked_at.before, *looked_at.window)]

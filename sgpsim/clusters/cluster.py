@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from sgpsim.clusters.collective import Collective, Ring
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.network import Load, Network, Wire, Wires
+from sgpsim.clusters.network import Load, Network, Wire, Wires, require_wire
 from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.ranges import Nodes
 from sgpsim.specification import specification
 from sgpsim.streams import stream
@@ -61,27 +61,43 @@ class Cluster:
         found: Wires | None = self.__dict__.get("_attached")
         if found is None:
             found = self.network.attach(self.graph)
+            if not isinstance(found, Wires):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise SpecificationError(
+                    f"{type(self.network).__name__}.attach gives {shown(found)}; it must give Wires. Give an object of a"
+                    " class that derives from sgpsim.clusters.network.Wires."
+                )
             object.__setattr__(self, "_attached", found)  # a memo beside the frozen fields: no part of the value
         return found
 
     @property
     def uniform(self) -> bool:
         """Whether the wire of one pair of nodes is the wire of all."""
-        return self.graph is None and self.network.uniform
+        uniform = self.network.uniform
+        if not isinstance(uniform, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecificationError(
+                f"{type(self.network).__name__}.uniform is {shown(uniform)}; it must be true or false. Make it a property"
+                " that says whether all pairs of nodes have one wire."
+            )
+        return self.graph is None and uniform
 
     def wire(self, sender: int, receiver: int, size: float) -> Wire:
         """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path."""
-        return self._wires().wire(sender, receiver, size)
+        return require_wire(self._wires().wire(sender, receiver, size), sender, receiver)
 
     def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
         """What every link of the graph carries, where `sent` bytes went from sender to receiver, by pair."""
-        return self._wires().loads(sent)
+        loads = self._wires().loads(sent)
+        if isinstance(loads, list) and all(isinstance(load, Load) for load in loads):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return loads
+        raise SpecificationError(
+            f"the wires of {type(self.network).__name__} carry {shown(loads)}; loads must be a list of Load. Give [] where"
+            " there are no links."
+        )
 
     def require_paths(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Raise SpecificationError unless every (sender, receiver) of `pairs` is joined by a wire."""
-        wires = self._wires()
         for sender, receiver in pairs:
-            wires.wire(sender, receiver, 0.0)
+            self.wire(sender, receiver, 0.0)
 
     def require_collective(self) -> None:
         """Raise SpecificationError unless all nodes that an all-reduce lets talk are joined by paths."""
@@ -107,14 +123,13 @@ class Cluster:
     def _line(self, sender: int, receiver: int, size: float) -> Wire:
         """What an empty message costs (as latency) and every byte more (as occupancy), which is all that the closed form
         of a collective knows of a wire; SpecificationError where the wire's seconds are no such line up to `size`."""
-        wires = self._wires()
-        empty, whole = wires.wire(sender, receiver, 0.0), wires.wire(sender, receiver, size)
+        empty, whole = self.wire(sender, receiver, 0.0), self.wire(sender, receiver, size)
         if empty.occupancy == 0.0:
-            per_byte = wires.wire(sender, receiver, 1.0).occupancy
+            per_byte = self.wire(sender, receiver, 1.0).occupancy
         else:
             per_byte = (whole.occupancy - empty.occupancy) / size
         for length in (size / self.nodes, size):  # a ring cuts the message into so many pieces
-            wire = wires.wire(sender, receiver, length)
+            wire = self.wire(sender, receiver, length)
             line = empty.occupancy + length * per_byte
             if not math.isclose(line, wire.occupancy, rel_tol=1e-6) or wire.latency != empty.latency:
                 raise SpecificationError(

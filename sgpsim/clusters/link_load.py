@@ -9,6 +9,7 @@ Several best routes of a pair (equal in latency, width and number of links) carr
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -134,11 +135,30 @@ def _unread(cluster: Cluster) -> tuple[str, ...]:
     )
 
 
+def _overruled(cluster: Cluster) -> tuple[str, ...]:
+    """A remark on a latency or bandwidth that the network was given and no link takes, as each has its own."""
+    network, edges = cluster.network, [] if cluster.graph is None else [edge for *_, edge in cluster.graph.edges(data=True)]
+    known = dataclasses.fields(network) if dataclasses.is_dataclass(network) and edges else ()
+    names = [
+        field.name
+        for field in known
+        if field.name in ("latency", "bandwidth")
+        and getattr(network, field.name) != field.default
+        and all(field.name in edge for edge in edges)
+    ]
+    if not names:
+        return ()
+    return (
+        f"the network's {' and '.join(f'{name} of {getattr(network, name):g}' for name in names)} changed nothing: every link"
+        " of the graph has its own. Leave it out of the network, or out of the links that should have it.",
+    )
+
+
 def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tuple[str, ...]:
     """`overloads` as a remark of the run; none where every link could carry its bytes. Before it, what the graph seems to
-    say and does not: links without a limit, machines without a pace."""
+    say and does not: links without a limit, machines without a pace, a network that no link asks."""
     traffic = list(traffic)
-    found, unsaid = overloads(cluster, size, traffic), _unread(cluster) + _forgotten(cluster, size, traffic)
+    found, unsaid = overloads(cluster, size, traffic), _unread(cluster) + _overruled(cluster) + _forgotten(cluster, size, traffic)
     if not found:
         return unsaid
     told = [

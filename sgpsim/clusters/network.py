@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
+from sgpsim.single_values import is_number
 
 
 class Load(NamedTuple):
@@ -37,6 +38,16 @@ class Wire(NamedTuple):
 
     occupancy: float
     latency: float
+
+
+def require_wire(wire: Any, sender: int, receiver: int) -> Wire:
+    """`wire`; SpecificationError unless it is a Wire of two numbers."""
+    if isinstance(wire, Wire) and all(map(is_number, wire)):
+        return wire
+    raise SpecificationError(
+        f"the network's wire from node {sender} to node {receiver} is {shown(wire)}; it must be a Wire of two numbers of"
+        " seconds. Give sgpsim.clusters.network.Wire(occupancy, latency)."
+    )
 
 
 def require_seconds(wire: Wire, sender: int, receiver: int) -> Wire:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+from networkx.readwrite.graphml import GraphMLReader
 
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.input_files import content_of, understood
@@ -83,7 +84,15 @@ def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) 
 
 
 def _graphml(content: bytes, directed: bool) -> nx.Graph:
-    return nx.read_graphml(io.BytesIO(content), node_type=int)
+    return one_graphml(content, int)
+
+
+def one_graphml(content: bytes, node_type: type) -> nx.Graph:
+    """The graph in GraphML; ValueError where there are several, of which networkx would take the first."""
+    graphs = list(GraphMLReader(node_type=node_type)(path=io.BytesIO(content)))
+    if len(graphs) != 1:
+        raise ValueError(f"it holds {len(graphs)} graphs and must hold one; put each in a file of its own")
+    return graphs[0]
 
 
 def _gml(content: bytes, directed: bool) -> nx.Graph:
