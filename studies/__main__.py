@@ -26,7 +26,7 @@ import studies
 from sgpsim.__main__ import written
 from sgpsim.errors import NodeFailure, SpecificationError, nearest
 from studies import study
-from studies.study import Study
+from studies.study import Study, show
 
 PATIENCE = 2.0
 """Seconds before a progress bar appears."""
@@ -86,11 +86,8 @@ def answered(asked: Study, fast: bool, out: Path) -> None:
     """Run one study and print what came out."""
     with progress_bar(asked.name) as progress:
         result = asked.run(fast, out, progress)
-    console = Console(width=max(Console().width, 120), highlight=False, soft_wrap=True)
-    console.print(f"[bold]{result.name}[/bold]: {result.question}")
-    for table in result.tables:
-        console.print(table)
-    console.print(result.answer, markup=False)
+    Console(highlight=False, soft_wrap=True).print(f"[bold]{result.name}[/bold]: {result.question}")
+    show(result)
     print(f"({result.seconds:.1f} s; {result.png}, {result.pdf.name}, {result.csv.name})")
 
 

@@ -52,6 +52,10 @@ SCHEDULES: dict[str, tuple[Schedule, str, str, str]] = {
 """Per name: the schedule, its colour, its marker, and its name where room is scarce."""
 
 
+HOLLOW = {"markerfacecolor": "white", "markersize": 3.0, "markeredgewidth": 0.7}
+"""The markers of bounds, which stand on thin lines."""
+
+
 @dataclass(frozen=True)
 class Case:
     """step_size: as a number; with `decays` it falls to a tenth at a third and at two thirds of the steps."""
@@ -183,10 +187,12 @@ def largest_shares(data: pl.DataFrame) -> tuple[float, float]:
 
 def _over_steps(axes: Axes, data: pl.DataFrame) -> None:
     rows = data.filter(pl.col("decays"), pl.col("step") > 0)
-    for name, (_, colour, _, _) in SCHEDULES.items():
+    apart = max(1, int(data["step"].to_numpy().max()) // 9)
+    for number, (name, (_, colour, marker, _)) in enumerate(SCHEDULES.items()):
         found = rows.filter(schedule=name).sort("step")
-        axes.plot(found["step"], found["deviation"], color=colour, linewidth=0.9)
-        axes.plot(found["step"], found["profile"], color=colour, linewidth=0.9, linestyle=":")
+        marks = {"marker": marker, "markevery": (apart // 2 + number * apart // 8, apart), "color": colour, "linewidth": 0.9}
+        axes.plot(found["step"], found["deviation"], **marks)
+        axes.plot(found["step"], found["profile"], **marks, linestyle=":", **HOLLOW)
     axes.set(yscale="log", xlabel="step $k$", ylabel=r"$\max_i \|z_i^k - \bar x^k\|$")
     axes.set_title(f"(a) Over steps: $\\gamma$ = {DECAY:g},\nthen {DECAY / 10:g}, then {DECAY / 100:g}")
 
@@ -195,8 +201,8 @@ def _over_step_sizes(axes: Axes, data: pl.DataFrame) -> None:
     for name, (_, colour, marker, _) in SCHEDULES.items():
         found = levels(data).filter(schedule=name)
         axes.plot(found["step_size"], found["deviation"], color=colour, marker=marker, label=name)
-        axes.plot(found["step_size"], found["profile"], color=colour, linestyle=":", linewidth=0.9)
-        axes.plot(found["step_size"], found["lemma_a"], color=colour, linestyle="--", linewidth=0.9)
+        for bound, dashes in (("profile", ":"), ("lemma_a", "--")):
+            axes.plot(found["step_size"], found[bound], color=colour, marker=marker, linestyle=dashes, linewidth=0.9, **HOLLOW)
     axes.plot([], [], color=figure.GREY, label="measured")
     axes.plot([], [], color=figure.GREY, linestyle=":", label="profile bound")
     axes.plot([], [], color=figure.GREY, linestyle="--", label="Lemma A")

@@ -25,7 +25,7 @@ from studies.entrants import ENTRANTS
 from studies.one_slow_node import OneSlowNode, Scene, losses
 from studies.rate_against_theory import RateAgainstTheory
 from studies.rate_problems import NODES, PROBLEMS
-from studies.study import Study, StudyResult
+from studies.study import Study, StudyResult, show
 from theory.mixing import Mixing, mixing
 from theory.table import Row, verdict_table
 from theory.verdict import Outcome
@@ -136,7 +136,8 @@ def verdicts(out: Path) -> Stage:
     wrong = [row for row in rows if not row.as_declared]
     counts = ", ".join(f"{count} {outcome}" for outcome, count in Counter(row.verdict.outcome.value for row in right).most_common())
     summary = (
-        f"{len(right)} claims in their settings: {counts}. {len(rows) - len(right)} negative controls, wrong on purpose. Not as declared:"
+        f"{len(right)} claims in their settings: {counts} (not applicable: settings outside a claim's hypotheses, on purpose)."
+        f" {len(rows) - len(right)} negative controls, wrong on purpose. Not as declared:"
         f" {len(wrong)}."
     )
     print(summary)
@@ -162,10 +163,7 @@ def _held(after: float) -> str:
 def _ran(study: Study, out: Path, fast: bool) -> StudyResult:
     """Run one study and print what came out."""
     result = study.run(fast, out)
-    console = Console(width=max(Console().width, 120), highlight=False, soft_wrap=True)
-    for table in result.tables:
-        console.print(table)
-    print(result.answer)
+    show(result)
     print(f"figure: {result.png}")
     return result
 

@@ -63,7 +63,8 @@ def _panel(axes: Axes, data: pl.DataFrame, problem: str, found: list[Fit]) -> No
             place = {"xy": (steps[near], means[near]), "xytext": (0, 7), "textcoords": "offset points", "ha": side, "va": "bottom"}
             axes.annotate("no communication\n($P = I$)", **place, color=colour, fontsize=6.5)
         if len(bounds):
-            axes.plot(bounds["steps"], bounds["bound"], color=colour, linestyle="--", linewidth=0.8)
+            bound = {"linestyle": "--", "linewidth": 0.8, "marker": marker, "markersize": 2.5, "markevery": [0, -1]}
+            axes.plot(bounds["steps"], bounds["bound"], color=colour, **bound)
     if needed:
         handles.append(Line2D([], [], color=figure.GREY, linestyle="--", linewidth=0.8, label=r"bound D2, $12A/\sqrt{nK}$"))
         least = ", ".join(f"{math.ceil(needed[nodes])}" for nodes in needed)

@@ -18,7 +18,9 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from studies import figure
 from studies.entrants import ENTRANTS
 
-BUSY, SLOW, COLLECTIVE = "#7F9DB9", figure.VERMILION, figure.ORANGE
+BUSY, SLOW, COLLECTIVE = "#A9C1D9", "#A33B00", figure.ORANGE
+"""Light, dark, and hatched, so that they are told apart in grey too."""
+HATCH = "//////"
 WINDOW = (-2.0, 8.0)
 """Seconds around the instant that the timelines show."""
 
@@ -84,12 +86,13 @@ def _timeline(axis: Axes, data: pl.DataFrame) -> None:
     instant, slow, nodes = float(data["instant"][0]), int(data["slow"][0]), int(data["nodes"][0])
     window = instant + WINDOW[0], instant + WINDOW[1]
     spans = data.filter(pl.col("what") != "loss", pl.col("end") > window[0], pl.col("start") < window[1])
-    boxes: list[list[tuple[float, float]]] = []
-    colours: list[str] = []
+    boxes: dict[str, list[list[tuple[float, float]]]] = {BUSY: [], SLOW: [], COLLECTIVE: []}
     for what, node, start, end in spans.select("what", "node", "start", "end").iter_rows():
-        boxes.append([(start, node - 0.4), (end, node - 0.4), (end, node + 0.4), (start, node + 0.4)])
-        colours.append(COLLECTIVE if what == "all-reduce" else SLOW if node == slow and start >= instant else BUSY)
-    axis.add_collection(PolyCollection(boxes, facecolors=colours, edgecolors="white", linewidths=0.25))
+        colour = COLLECTIVE if what == "all-reduce" else SLOW if node == slow and start >= instant else BUSY
+        boxes[colour].append([(start, node - 0.4), (end, node - 0.4), (end, node + 0.4), (start, node + 0.4)])
+    for colour, those in boxes.items():
+        hatch = HATCH if colour == COLLECTIVE else None
+        axis.add_collection(PolyCollection(those, facecolors=colour, edgecolors="white", linewidths=0.25, hatch=hatch))
     axis.axvline(instant, color=SLOW, linewidth=1.0, linestyle="--")
     axis.grid(False)
     axis.set_xlim(*window)
@@ -102,6 +105,6 @@ def _patches() -> list[Patch]:
     return [
         Patch(color=BUSY, label="computing"),
         Patch(color=SLOW, label="computing slowly"),
-        Patch(color=COLLECTIVE, label="all-reduce"),
+        Patch(facecolor=COLLECTIVE, edgecolor="white", hatch=HATCH, label="all-reduce"),
         Patch(facecolor="white", edgecolor="0.7", label="waiting (messages travel meanwhile)"),
     ]

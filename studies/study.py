@@ -16,6 +16,8 @@ from typing import Any, ClassVar, final
 
 import polars as pl
 from matplotlib.figure import Figure
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from sgpsim.errors import SpecificationError
@@ -87,6 +89,15 @@ class Study(ABC):
             figure.save(self.draw(data), png, pdf)
         tables = tuple(self.tables(data))
         return StudyResult(self.name, self.question, self.answer(data), data, tables, png, pdf, csv, time.perf_counter() - began, fast)
+
+
+def show(result: StudyResult) -> None:
+    """Print the tables, each as wide as it needs, and the answer."""
+    for table in result.tables:
+        free = Console(width=10_000)
+        width = Measurement.get(free, free.options, table).maximum
+        Console(width=max(Console().width, width), highlight=False, soft_wrap=True).print(table)
+    print(result.answer)
 
 
 def _writable(folder: Path) -> Path:

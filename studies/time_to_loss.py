@@ -33,7 +33,7 @@ from sgpsim.objectives.split import DirichletSplit, EvenSplit, Split
 from studies import figure
 from studies.entrants import ENTRANTS, entrant
 from studies.study import Progress, Study
-from studies.time_to_target import Task, Times, at_steps, lowest_loss, seconds_to_target, steps_to_target
+from studies.time_to_target import Task, Times, at_end, at_steps, lowest_loss, seconds_and_end, seconds_to_target, steps_to_target
 
 JOB = "resnet50_sgp2018"
 """102.2 MB per message and 0.29 s per gradient: the job together with which the collective's efficiency was fitted."""
@@ -106,8 +106,8 @@ def best(reached: dict[float, Times]) -> float:
     return min(reached, key=rank)
 
 
-Row = tuple[str, str, str, str, float, int, float]
-COLUMNS = ("split", "network", "stragglers", "algorithm", "step_size", "seed", "seconds")
+Row = tuple[str, str, str, str, float, int, float, float]
+COLUMNS = ("split", "network", "stragglers", "algorithm", "step_size", "seed", "seconds", "until")
 
 
 def solve(case: Case) -> list[Row]:
@@ -117,18 +117,21 @@ def solve(case: Case) -> list[Row]:
         chosen = best({gamma: steps_to_target(its_task, racer, gamma, size.tuning) for gamma in size.grid})
         reached = steps_to_target(its_task, racer, chosen, size.seeds)
         found = {
-            (network, stragglers): at_steps(its_task, racer, reached, cluster(network, stragglers, size.nodes), size.seeds)
+            (network, stragglers): (
+                at_steps(its_task, racer, reached, cluster(network, stragglers, size.nodes), size.seeds),
+                at_end(its_task, racer, cluster(network, stragglers, size.nodes), size.seeds),
+            )
             for network, stragglers in itertools.product(NETWORKS, STRAGGLERS)
         }
     else:
         machines = cluster(case.network, case.stragglers, size.nodes)
         chosen = best({gamma: seconds_to_target(its_task, racer, gamma, machines, size.tuning) for gamma in size.grid})
-        times = seconds_to_target(its_task, racer, chosen, machines, size.seeds)
+        times = seconds_and_end(its_task, racer, chosen, machines, size.seeds)
         found = {(network, case.stragglers): times for network in twins(case.network)}
     return [
-        (case.split, network, stragglers, case.algorithm, chosen, seed, float(time))
+        (case.split, network, stragglers, case.algorithm, chosen, seed, float(time), float(until))
         for (network, stragglers), times in found.items()
-        for seed, time in zip(size.seeds, times, strict=True)
+        for seed, time, until in zip(size.seeds, *times, strict=True)
     ]
 
 
@@ -145,7 +148,7 @@ def solved(cases: Sequence[Case], workers: int) -> Iterator[list[Row]]:
 
 def summary(rows: Iterable[Row], size: Size) -> pl.DataFrame:
     """Medians and quartiles over seeds, and places. reached: by how many seeds. first_ahead: in how many seeds the first of the cell was
-    faster."""
+    faster. until: when the first seed's run ended."""
     found: list[dict[str, object]] = []
     table = pl.DataFrame(list(rows), schema=list(COLUMNS), orient="row")
     for split, network, stragglers in itertools.product(SPLITS, NETWORKS, STRAGGLERS):
@@ -160,6 +163,7 @@ def summary(rows: Iterable[Row], size: Size) -> pl.DataFrame:
                 "step_size": cell.filter(pl.col("algorithm") == each.name)["step_size"][0],
                 "lower_quartile": lower, "median": float(np.median(mine)), "upper_quartile": upper, "place": order.index(each.name) + 1,
                 "first_ahead": int((times[order[0]] < mine).sum()), "reached": int(np.isfinite(mine).sum()), "seeds": len(mine),
+                "until": float(cell.filter(pl.col("algorithm") == each.name)["until"].to_numpy().min()),
                 "nodes": size.nodes, "excess": size.excess, "grid": " ".join(f"{gamma:g}" for gamma in size.grid),
             })  # fmt: skip
     return pl.DataFrame(found)
@@ -246,9 +250,14 @@ class TimeToLoss(Study):
             table.add_column(name, justify="left" if name in ("split", "stragglers", "network") else "right", no_wrap=True)
         for split, stragglers, network in itertools.product(SPLITS, STRAGGLERS, NETWORKS):
             cells = [_cell(data, split, network, stragglers, each.name) for each in ENTRANTS]
-            shown = [f"{row['median']:.1f} #{row['place']} [{row['step_size']:g}]".replace("[", "\\[") for row in cells]
+            shown = [_shown(row).replace("[", "\\[") for row in cells]
             table.add_row(split, stragglers, NETWORKS[network], *shown)
         return (table,)
+
+
+def _shown(row: dict[str, float]) -> str:
+    time = f"{row['median']:.1f} #{row['place']}" if np.isfinite(row["median"]) else f"not reached by {row['until']:.0f} s"
+    return f"{time} [{row['step_size']:g}]"
 
 
 def _cell(data: pl.DataFrame, split: str, network: str, stragglers: str, algorithm: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
@@ -76,10 +77,22 @@ def step_times(entrant: Entrant, cluster: Cluster, seeds: tuple[int, ...], steps
 
 def seconds_to_target(task: Task, entrant: Entrant, step_size: float, cluster: Cluster, seeds: tuple[int, ...]) -> Times:
     """Per seed, seconds until the target; inf where it was not reached within `task.steps` steps."""
+    return seconds_and_end(task, entrant, step_size, cluster, seeds)[0]
+
+
+def seconds_and_end(task: Task, entrant: Entrant, step_size: float, cluster: Cluster, seeds: tuple[int, ...]) -> tuple[Times, Times]:
+    """`seconds_to_target`, and when each seed's run ended, which is what one knows of a target that it did not reach."""
     if not entrant.keeps_step:
         run = Simulated(cluster, trace=False).run(task.experiment(entrant, step_size, seeds))
-        return run.time_to(task.target)["time"].fill_null(float("inf")).to_numpy()
-    return at_steps(task, entrant, steps_to_target(task, entrant, step_size, seeds), cluster, seeds)
+        last = run.curve("loss").group_by("seed", maintain_order=True).agg(pl.col("time").max())
+        return run.time_to(task.target)["time"].fill_null(float("inf")).to_numpy(), last["time"].to_numpy()
+    reached = steps_to_target(task, entrant, step_size, seeds)
+    return at_steps(task, entrant, reached, cluster, seeds), at_end(task, entrant, cluster, seeds)
+
+
+def at_end(task: Task, entrant: Entrant, cluster: Cluster, seeds: tuple[int, ...]) -> Times:
+    """When all `task.steps` steps are done on `cluster`, by seed."""
+    return step_times(entrant, cluster, seeds, task.steps, task.message_bytes)[-1]
 
 
 def at_steps(task: Task, entrant: Entrant, reached: Times, cluster: Cluster, seeds: tuple[int, ...]) -> Times:

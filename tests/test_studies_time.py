@@ -26,6 +26,7 @@ from studies.dropped_message import Judged, Loss, judged
 from studies.entrants import ENTRANTS, Entrant, entrant
 from studies.one_slow_node import OneSlowNode, Scene, losses
 from studies.simulator_against_gloo import ASKED, Case, SimulatorAgainstGloo, calibrated, compared, same_numbers
+from studies.study import StudyResult, show
 from studies.time_to_loss import NETWORKS, SPLITS, STRAGGLERS, Size, TimeToLoss, best, cluster, leaders, summary, where_first_changes
 from studies.time_to_target import Task, at_steps, lowest_loss, seconds_to_target, step_times, steps_to_target
 from theory.table import Row, judge
@@ -152,7 +153,7 @@ def test_other_processes_give_the_same_rows() -> None:
 def _made_up(seconds: dict[str, tuple[float, ...]], **other: dict[str, tuple[float, ...]]) -> pl.DataFrame:
     """A table in which every cell has the same seconds per seed, but those of the stragglers named."""
     rows = [
-        (split, network, kind, each.name, 1.0, seed, time)
+        (split, network, kind, each.name, 1.0, seed, time, 99.0)
         for split in SPLITS
         for network in NETWORKS
         for kind in STRAGGLERS
@@ -160,6 +161,16 @@ def _made_up(seconds: dict[str, tuple[float, ...]], **other: dict[str, tuple[flo
         for seed, time in enumerate(other.get(kind, seconds)[each.name])
     ]
     return summary(rows, TINY)
+
+
+def test_a_table_says_by_when_a_target_was_not_reached_and_is_printed_whole(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    names = [each.name for each in ENTRANTS]
+    data = _made_up({name: (1.0, 1.0) for name in names} | {"SGP": (math.inf, math.inf)})
+    tables = tuple(TimeToLoss().tables(data))
+    show(StudyResult("made", "?", "An answer.", data, tables, tmp_path, tmp_path, tmp_path, 0.0, True))
+    said = capsys.readouterr().out
+    assert "not reached by 99 s [1]" in said and "inf" not in said.replace("InfiniBand", "")
+    assert "…" not in said and all(name in said for name in names) and said.rstrip().endswith("An answer.")
 
 
 def test_who_is_first_and_where_that_changes() -> None:
