@@ -17,6 +17,8 @@ from sgpsim.wording import bytes_told, concise, content
 LONGEST = 60
 """Letters of a label; what is longer is cut where that still tells all apart."""
 
+PARTS = ("algorithm", "schedule", "objective", "budget")
+"""Parts of an experiment whose classes are the most telling."""
 Column = list[str]
 """What one aspect is called in every run."""
 
@@ -46,6 +48,7 @@ def differences(runs: Sequence[Run]) -> list[Column]:
         return _apart(title, [getattr(experiment, name) for experiment in experiments])
 
     columns = [
+        *(column for name in PARTS for column in _unlike([type(getattr(experiment, name)).__name__ for experiment in experiments])),
         *of("algorithm"),
         *_unlike([f"{experiment.nodes} nodes" for experiment in experiments]),
         *(column for name in ("schedule", "objective", "budget") for column in of(name)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -52,7 +53,7 @@ SCHEDULES: dict[str, tuple[Schedule, str, str, str]] = {
 """Per name: the schedule, its colour, its marker, and its name where room is scarce."""
 
 
-HOLLOW = {"markerfacecolor": "white", "markersize": 3.0, "markeredgewidth": 0.7}
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markersize": 3.0, "markeredgewidth": 0.7}
 """The markers of bounds, which stand on thin lines."""
 
 
@@ -190,7 +191,8 @@ def _over_steps(axes: Axes, data: pl.DataFrame) -> None:
     apart = max(1, int(data["step"].to_numpy().max()) // 9)
     for number, (name, (_, colour, marker, _)) in enumerate(SCHEDULES.items()):
         found = rows.filter(schedule=name).sort("step")
-        marks = {"marker": marker, "markevery": (apart // 2 + number * apart // 8, apart), "color": colour, "linewidth": 0.9}
+        every = (apart // 2 + number * apart // 8, apart)
+        marks: dict[str, Any] = {"marker": marker, "markevery": every, "color": colour, "linewidth": 0.9}
         axes.plot(found["step"], found["deviation"], **marks)
         axes.plot(found["step"], found["profile"], **marks, linestyle=":", **HOLLOW)
     axes.set(yscale="log", xlabel="step $k$", ylabel=r"$\max_i \|z_i^k - \bar x^k\|$")

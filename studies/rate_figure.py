@@ -7,6 +7,7 @@ The right panel multiplies by sqrt(nK), so that the rate is a level line and wha
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -63,7 +64,7 @@ def _panel(axes: Axes, data: pl.DataFrame, problem: str, found: list[Fit]) -> No
             place = {"xy": (steps[near], means[near]), "xytext": (0, 7), "textcoords": "offset points", "ha": side, "va": "bottom"}
             axes.annotate("no communication\n($P = I$)", **place, color=colour, fontsize=6.5)
         if len(bounds):
-            bound = {"linestyle": "--", "linewidth": 0.8, "marker": marker, "markersize": 2.5, "markevery": [0, -1]}
+            bound: dict[str, Any] = {"linestyle": "--", "linewidth": 0.8, "marker": marker, "markersize": 2.5, "markevery": [0, -1]}
             axes.plot(bounds["steps"], bounds["bound"], color=colour, **bound)
     if needed:
         handles.append(Line2D([], [], color=figure.GREY, linestyle="--", linewidth=0.8, label=r"bound D2, $12A/\sqrt{nK}$"))

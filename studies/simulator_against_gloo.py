@@ -182,7 +182,7 @@ def _losses(axis: Axes, data: pl.DataFrame) -> None:
         for machine in (REAL, SIMULATED):
             curve = data.filter(pl.col("algorithm") == name, pl.col("machine") == machine, pl.col("what") == "loss")
             if machine == REAL:
-                axis.plot(curve["start"], curve["value"], color=colour, label=name)
+                axis.plot(curve["start"], curve["value"], color=colour)
             else:
                 every = max(1, len(curve) // 12)
                 axis.plot(
@@ -200,7 +200,10 @@ def _losses(axis: Axes, data: pl.DataFrame) -> None:
     axis.set_yticks([], minor=True)
     axis.set_xlabel("seconds since the start")
     axis.set_ylabel("loss of the average model")
-    handles, _ = axis.get_legend_handles_labels()
+    names = data["algorithm"].unique(maintain_order=True)
+    handles = [
+        Line2D([], [], color=entrant(name).colour, marker=entrant(name).marker, markerfacecolor="white", label=name) for name in names
+    ]
     handles.append(Line2D([], [], color=figure.GREY, label="line: four processes"))
     handles.append(Line2D([], [], color=figure.GREY, marker="o", markerfacecolor="white", linestyle="", label="marks: simulated"))
     axis.legend(handles=handles)

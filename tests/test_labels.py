@@ -94,6 +94,8 @@ def test_as_few_words_as_tell_all_apart_and_folders_only_where_nothing_differs()
     assert told(*methods) == ["SGP, step size 0.1", "SGP, step size 0.2", "AllReduceSGD"]
     both = [computing(budget=Steps(count), algorithm=method) for count in (2, 3) for method in (SGP(), AllReduceSGD())]
     assert told(*both) == ["SGP, Steps(2)", "AllReduceSGD, Steps(2)", "SGP, Steps(3)", "AllReduceSGD, Steps(3)"]
+    other = computing(algorithm=SGP(fast), schedule=BipartiteExponential(NODES))
+    assert told(PLAIN, other) == ["OnePeerExponential", "BipartiteExponential"], "classes say more than numbers"
     assert told(PLAIN, PLAIN) == ["folder-0", "folder-1"]
     assert told(PLAIN) == ["SGP"]
     long = [computing(seeds=tuple(range(first, first + 4)), start=(float(first), 1e-300)) for first in (10**18, 10**17)]
