@@ -7,6 +7,7 @@ rule and the cure.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -50,10 +51,12 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.schedule.size != self.objective.nodes:
+            given = any(each.name == "size" and each.init for each in fields(self.schedule))  # else arrays or a file hold it
             raise SpecificationError(
                 f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of"
                 f" {self.objective.nodes} nodes; both must be equal."
-                f" Give size={self.objective.nodes}, or an objective of {self.schedule.size} nodes."
+                f" Give {'size=' if given else 'a schedule of size '}{self.objective.nodes}, or an objective of"
+                f" {self.schedule.size} nodes."
             )
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise SpecificationError(

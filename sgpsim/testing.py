@@ -192,7 +192,8 @@ def check_declarations(algorithm: Algorithm, schedule: Schedule) -> None:
     if nodes > 1:
         sends = len(rough.trace.messages) > 0
         assert algorithm.uses_schedule == sends, (
-            f"{name}: uses_schedule is {algorithm.uses_schedule}, but messages were {'' if sends else 'not '}sent"
+            f"{name}: uses_schedule is {algorithm.uses_schedule}, but messages were {'' if sends else 'not '}sent."
+            f" Let the property return {sends}, as that of {'SGP' if sends else 'AllReduceSGD'} does"
         )
     taken = rough.trace.spans.filter(pl.col("lane") == "compute").group_by("node").len()["len"]
     equal = taken.n_unique() <= 1

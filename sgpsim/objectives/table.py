@@ -64,7 +64,8 @@ class Table(Dataset):
         if len(measured):
             raise SpecificationError(
                 f"{self.path!r}: a label is {measured[0]:g}; labels name classes, so they must be words or whole"
-                " numbers. Regression on measured values is not supported."
+                " numbers. Regression on measured values is not supported; for least squares,"
+                " QuadraticArrays takes each node's A^T A / m and its minimizer."
             )
         if (numbers != np.arange(len(numbers))).any():
             shown = ", ".join(f"{number:g}" for number in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
