@@ -157,8 +157,8 @@ def measure(pairs: int, only: str, brief: bool) -> Iterable[Figure]:
             progress.advance(bar)
 
 
-def machine() -> str:
-    """What the figures were measured on, in a sentence."""
+def machine(load_before: float) -> str:
+    """What the figures were measured on, in a sentence. load_before: the load average when the benchmark began."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -169,8 +169,13 @@ def machine() -> str:
     threads = max((pool["num_threads"] for pool in threadpoolctl.threadpool_info()), default=1)
     return (
         f"{model}, {os.cpu_count()} cores, {threads} BLAS thread{'s' * (threads > 1)}, Python {platform.python_version()},"
-        f" numpy {np.__version__}"
+        f" numpy {np.__version__}, load average {load_before:.2g} at the start, {load():.2g} at the end"
     )
+
+
+def load() -> float:
+    """The load average of the last minute: about 1 is the benchmark's own, more is other work; nan where none is kept."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 
 def markdown(figures: Iterable[Figure]) -> str:
@@ -187,9 +192,9 @@ def written_into(readme: str, table: str) -> str:
     return before + mark + table + "\n" + after.partition("\n\n")[2]
 
 
-def show(figures: list[Figure], console: Console) -> None:
+def show(figures: list[Figure], measured_on: str, console: Console) -> None:
     """Print the tables."""
-    table = Table(title=f"CPU seconds, bare loop / ours ({machine()})")
+    table = Table(title=f"CPU seconds, bare loop / ours ({measured_on})")
     for column in COLUMNS:
         table.add_column(column)
     for each in figures:
@@ -203,14 +208,14 @@ def show(figures: list[Figure], console: Console) -> None:
     console.print(others)
 
 
-def write(figures: list[Figure], out: Path) -> None:
+def write(figures: list[Figure], measured_on: str, out: Path) -> None:
     """bench.csv and bench.md."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "bench.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Figure)])
         writer.writerows(astuple(each) for each in figures)
-    (out / "bench.md").write_text(markdown(figures) + f"\n{machine()}\n", encoding="utf-8")
+    (out / "bench.md").write_text(markdown(figures) + f"\n{measured_on}\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -232,13 +237,15 @@ def main(arguments: list[str]) -> int:
                 "--fast measures nothing that could stand in a README. Leave out --readme or --fast."
             )
     figures: list[Figure] = []
+    load_before = load()
     try:
         with threadpoolctl.threadpool_limits(1):
             figures.extend(measure(LEAST_PAIRS if asked.fast else asked.pairs, asked.only, asked.fast))
     finally:  # whatever ended it, what was measured is kept
+        measured_on = machine(load_before)
         if figures:
-            write(figures, asked.out)
-    show(figures, Console(width=160))
+            write(figures, measured_on, asked.out)
+    show(figures, measured_on, Console(width=160))
     if readme is not None:
         asked.readme.write_text(written_into(readme, markdown(figures)), encoding="utf-8")
     missed = [each for each in figures if not each.met]

@@ -97,7 +97,8 @@ class Letters(Algorithm):
     """Half of all mass goes to the next node as a letter, which waits for one from the previous node.
 
     fault: "change after sending" alters the array that was sent; "view" alters the array behind the view that was sent;
-    "twice" sends the same half again; "unread" does not take the letter in.
+    "twice" sends the same half again; "unread" does not take the letter in. "early" is honest, and reports between sending
+    and receiving too, the first time before the next node has begun.
     """
 
     fault: str = "none"
@@ -116,9 +117,11 @@ class Letters(Algorithm):
             if self.fault == "unread" and step == 2 and node.rank == 1:
                 node.report(step + 1, mass, None)
                 continue
+            if self.fault == "early":
+                node.report(2 * step + 1, mass, None)
             letter = await node.receive((node.rank - 1) % node.size)
             mass = mass + letter.mass
-            node.report(step + 1, mass, None)
+            node.report(2 * step + 2 if self.fault == "early" else step + 1, mass, None)
 
     @property
     def source(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from faulty_algorithms import Faulty
+from faulty_algorithms import Faulty, Letters
 
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.algorithm import Algorithm
@@ -152,36 +152,12 @@ def test_divergence_by_time_ends_the_run() -> None:
 # -- before all have begun, twice in a round, after the last report
 
 
-@dataclass(frozen=True)
-class SendsAtOnce(Algorithm):
-    """Each node begins, sends half of its mass and says so, all before the next node has begun."""
-
-    async def run(self, node: Node) -> None:
-        half = 0.5 * node.begin()
-        node.send((node.rank + 1) % node.size, half)
-        node.report(1, half, None)
-        mass = half + (await node.receive((node.rank - 1) % node.size)).mass
-        node.report(2, mass, None)
-
-    @property
-    def source(self) -> str:
-        return "a test"
-
-    @property
-    def depends_on_timing(self) -> bool:
-        return True
-
-    @property
-    def leaves_in_flight(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("nodes", [1, 2, 7])
 def test_who_sends_before_the_last_node_has_begun_loses_nothing(nodes: int, keep: bool) -> None:
     start = tuple((float(node + 1),) for node in range(nodes))
-    found = Experiment(SendsAtOnce(), Quadratic(nodes, 1), DirectedRing(nodes), Steps(1), start=start)
-    run = Simulated(Cluster(nodes), keep_trajectory=keep).run(found)
+    experiment = Experiment(Letters("early"), Quadratic(nodes, 1), DirectedRing(nodes), Steps(1), start=start)
+    run = Simulated(Cluster(nodes), keep_trajectory=keep).run(experiment)
     assert run.outcome == "finished" and run.final.values.sum() == sum(range(nodes + 1))
     assert (run.curve("mass_defect", "time")["value"] == 0.0).all()
 
