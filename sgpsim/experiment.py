@@ -7,7 +7,7 @@ rule and the cure.
 
 from __future__ import annotations
 
-from dataclasses import fields
+import inspect
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -51,7 +51,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.schedule.size != self.objective.nodes:
-            given = any(each.name == "size" and each.init for each in fields(self.schedule))  # else arrays or a file hold it
+            given = "size" in inspect.signature(type(self.schedule)).parameters  # else arrays or a file hold it
             raise SpecificationError(
                 f"{type(self.schedule).__name__}(size={self.schedule.size}) with an objective of"
                 f" {self.objective.nodes} nodes; both must be equal."
