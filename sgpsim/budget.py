@@ -1,7 +1,7 @@
 """Budgets: how long a run goes on. Steps per node, gradients in total, simulated seconds, or until a loss is reached.
 
 The rule: a budget is a value that says when no further step may begin; nodes that have begun a step end it, and all
-messages are taken in, so that a run never stops with mass in flight. A limit in time works on the step: the last step
+messages are received, so that a run never stops with mass in flight. A limit in time works on the step: the last step
 is the last that any node began before the limit.
 
 A step of the fleet, in metrics and wherever seconds a step are told, is n gradients of the n nodes together. Where nodes

@@ -75,8 +75,8 @@ def families() -> dict[str, dict[str, type]]:
 
 def summary(kind: Any) -> str:
     """The first paragraph of a docstring, on one line and not too long."""
-    told = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
-    return told if len(told) <= 160 else f"{told[:157].rsplit(' ', 1)[0]} ..."
+    paragraph = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+    return paragraph if len(paragraph) <= 160 else f"{paragraph[:157].rsplit(' ', 1)[0]} ..."
 
 
 def _descendants(kind: type) -> list[type]:

@@ -68,7 +68,7 @@ class Node(ABC):
         """`kept` plus whatever has arrived strictly before now, ordered by (sender, sequence); waits only for messages
         of rounds up to `step`.
 
-        What it takes in depends on timing, so methods that use it have the same numbers only on the same clock.
+        What it receives depends on timing, so methods that use it have the same numbers only on the same clock.
         """
 
     @abstractmethod

@@ -31,8 +31,8 @@ def to_plain(value: Any) -> Any:
     """`value` as dicts, lists, strings, numbers and None. Dataclasses carry their name as `type`; infinities become
     strings, as JSON has none."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told = {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
-        return {TAG: type(value).__name__, **told}
+        content = {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+        return {TAG: type(value).__name__, **content}
     if isinstance(value, nx.Graph):
         return to_plain(nx.node_link_data(value, edges="edges"))
     if isinstance(value, Mapping):

@@ -278,7 +278,7 @@ def _machinery() -> dict[str, Any]:
 def _commit() -> str:
     """The commit of the checkout that sgpsim is imported from; `unknown` outside one."""
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -288,4 +288,4 @@ def _commit() -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return told.stdout.strip()
+    return answer.stdout.strip()

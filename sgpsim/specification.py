@@ -142,8 +142,8 @@ def _settle(self: Any, kind: type) -> None:
 
 def _short(self: Any) -> str:
     """The usual repr, with arrays, graphs and long tuples told by their size."""
-    told = (f"{field.name}={_brief(getattr(self, field.name))}" for field in dataclasses.fields(self) if field.repr)
-    return f"{type(self).__qualname__}({', '.join(told)})"
+    fields = (f"{field.name}={_brief(getattr(self, field.name))}" for field in dataclasses.fields(self) if field.repr)
+    return f"{type(self).__qualname__}({', '.join(fields)})"
 
 
 def _brief(value: Any) -> str:

@@ -60,8 +60,8 @@ class TomlFile:
         """The backend called `wanted` (the beginning of its name will do), else the one that the file names, else the
         best one; and why."""
         options = dict(self.options)
-        told = options.pop("type", "auto")
-        name = wanted or str(told)
+        asked = options.pop("type", "auto")
+        name = wanted or str(asked)
         known = implementations(Backend)
         if name == "auto":
             best, reason = best_for(self.experiment, self.cluster)

@@ -72,7 +72,7 @@ def measured(short: int, long: int, pairs: int) -> tuple[Ratio, Ratio]:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     with TemporaryDirectory(prefix="bench-") as folder:
-        told = {
+        settings = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
             "WORLD_SIZE": str(PROCESSES),
@@ -80,7 +80,7 @@ def measured(short: int, long: int, pairs: int) -> tuple[Ratio, Ratio]:
         }
         command = [sys.executable, "-m", "studies.bench_processes", folder, str(short), str(long), str(pairs)]
         children = [
-            subprocess.Popen(command, env={**os.environ, **told, "RANK": str(rank)}) for rank in range(PROCESSES)
+            subprocess.Popen(command, env={**os.environ, **settings, "RANK": str(rank)}) for rank in range(PROCESSES)
         ]
         try:
             codes = [child.wait(timeout=300) for child in children]

@@ -103,9 +103,9 @@ class ConsensusDeviation(Study):
         slopes = exponents(data).values()
         falls = [fall for found in drops(data).values() for fall in found]
         largest = levels(data).filter(step_size=DECAY)
-        told = ", ".join(f"{largest.filter(schedule=name)['deviation'].item():.2g} ({name})" for name in SCHEDULES)
+        distances = ", ".join(f"{largest.filter(schedule=name)['deviation'].item():.2g} ({name})" for name in SCHEDULES)
         return (
-            f"At step size {DECAY} nodes stay within {told} of their average; the distance grows like the step size to the"
+            f"At step size {DECAY} nodes stay within {distances} of their average; the distance grows like the step size to the"
             f" power {min(slopes):.2f} to {max(slopes):.2f} and falls {min(falls):.1f} to {max(falls):.1f} times at each"
             f" tenfold decay; both bounds {'hold' if max(by_a, by_profile) <= 1 else 'FAIL'} at every node, step and seed,"
             f" the measured value reaching {by_profile:.0%} of the profile bound and {by_a:.0%} of Lemma A's."

@@ -64,7 +64,7 @@ def slow_node(out: Path) -> Stage:
     """Loss curves and timelines of all methods on one simulated cluster."""
     study = OneSlowNode()
     result = _ran(study, out, fast=False)
-    told = (
+    speeds = (
         losses(result.data).with_columns(pl.selectors.float().round(3)).with_columns(pl.col("first", "last").map_elements(_held, pl.String))
     )
     names = {
@@ -85,7 +85,7 @@ def slow_node(out: Path) -> Stage:
         " neighbour, not for all, which absorbs single delays but only postpones a lasting one. AD-PSGD, where nobody waits, pays"
         " with gradients that are taken at older points, and counts the slow node's data less.",
     )
-    return (_section("One node turns slow", study, result, caption, (told.rename(names),), text),), True
+    return (_section("One node turns slow", study, result, caption, (speeds.rename(names),), text),), True
 
 
 def rate(out: Path) -> Stage:
@@ -114,9 +114,9 @@ def schedules(out: Path) -> Stage:
     table = pl.DataFrame([_mixed(found) | {"used by": ", ".join(users[name])} for name, found in checked.items()])
     _show(table)
     asked = [
-        {"schedule": name, "needed": told.name, "passes": "yes" if told.passed else "NO", "found": told.evidence}
+        {"schedule": name, "needed": assumption.name, "passes": "yes" if assumption.passed else "NO", "found": assumption.evidence}
         for name, found in checked.items()
-        for told in found.assumptions
+        for assumption in found.assumptions
     ]
     sound = all(found.passed for found in checked.values())
     answer = (
@@ -176,18 +176,18 @@ def _section(
     return report.Section(title, text or (result.answer,), (picture,), tables)
 
 
-def _mixed(found: Mixing) -> dict[str, object]:
-    profile = found.profile
+def _mixed(mixed: Mixing) -> dict[str, object]:
+    profile = mixed.profile
     return {
-        "schedule": found.title,
-        "passes": "yes" if found.passed else "NO",
-        "period": "never repeats" if found.period is None else str(found.period),
-        "weights stay 1": "yes" if found.doubly_stochastic else "no",
-        "window B": found.window,
-        "all reach all after T": found.time,
-        "exact after": "never" if found.exact is None or found.exact[1] is None else f"{found.exact[1]} rounds",
+        "schedule": mixed.title,
+        "passes": "yes" if mixed.passed else "NO",
+        "period": "never repeats" if mixed.period is None else str(mixed.period),
+        "weights stay 1": "yes" if mixed.doubly_stochastic else "no",
+        "window B": mixed.window,
+        "all reach all after T": mixed.time,
+        "exact after": "never" if mixed.exact is None or mixed.exact[1] is None else f"{mixed.exact[1]} rounds",
         "S1": None if profile is None else round(profile.first, 3),
-        "claims not ruled out": sum(application.status != "fails" for application in found.applications),
+        "claims not ruled out": sum(application.status != "fails" for application in mixed.applications),
     }
 
 

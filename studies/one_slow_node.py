@@ -121,15 +121,15 @@ class OneSlowNode(Study):
             found += rows(entrant, Simulated(scene.cluster).run(scene.experiment(entrant)))
             progress(done, len(cases))
         scene = cases[0][0]
-        told = {name: getattr(scene, name) for name in ("nodes", "slow", "factor", "instant", "horizon")}
-        return pl.DataFrame(found, schema=list(COLUMNS), orient="row").with_columns(**{name: pl.lit(value) for name, value in told.items()})
+        settings = {name: pl.lit(getattr(scene, name)) for name in ("nodes", "slow", "factor", "instant", "horizon")}
+        return pl.DataFrame(found, schema=list(COLUMNS), orient="row").with_columns(**settings)
 
     def draw(self, data: pl.DataFrame) -> Figure:
         return drawn(data, losses(data))
 
     def answer(self, data: pl.DataFrame) -> str:
-        told = {row["algorithm"]: row for row in losses(data).iter_rows(named=True)}
-        reduce, push, overlap, free = (told[name] for name in ("AllReduce", "SGP", "overlap SGP", "AD-PSGD"))
+        by_method = {row["algorithm"]: row for row in losses(data).iter_rows(named=True)}
+        reduce, push, overlap, free = (by_method[name] for name in ("AllReduce", "SGP", "overlap SGP", "AD-PSGD"))
         slow, nodes, factor = data["slow"][0], data["nodes"][0], data["factor"][0]
         return (
             f"When node {slow} of {nodes} turns {factor:g} times slower, AllReduce stalls at once ({reduce['after']:.2f} s a step"

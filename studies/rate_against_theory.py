@@ -148,6 +148,6 @@ def time_averages(run: Run) -> NDArray[np.float64]:
     return (whole + (values[:, 0] - values[:, -1]) / 2) / steps[-1]
 
 
-def _range(found: list[Fit], problem: str) -> str:
-    slopes = sorted(fit.slope.slope for fit in found if fit.problem == problem)
+def _range(rates: list[Fit], problem: str) -> str:
+    slopes = sorted(fit.slope.slope for fit in rates if fit.problem == problem)
     return f"{slopes[0]:.2f}" if f"{slopes[0]:.2f}" == f"{slopes[-1]:.2f}" else f"{slopes[0]:.2f} to {slopes[-1]:.2f}"

@@ -39,11 +39,11 @@ def draw(data: pl.DataFrame) -> Figure:
     return drawn
 
 
-def _panel(axes: Axes, data: pl.DataFrame, problem: str, found: list[Fit]) -> None:
+def _panel(axes: Axes, data: pl.DataFrame, problem: str, rates: list[Fit]) -> None:
     """Averages over K, with exponents in the legend below."""
     needed = least_steps_of(data) if problem == "sigmoid" else {}
     handles: list[Line2D] = []
-    for fit in found:
+    for fit in rates:
         steps, values = curve(data, problem, fit.method, fit.nodes)
         colour = COLOURS[fit.nodes] if fit.communicating else ALONE
         marker = MARKERS[fit.nodes] if fit.communicating else "x"
@@ -81,12 +81,12 @@ def _panel(axes: Axes, data: pl.DataFrame, problem: str, found: list[Fit]) -> No
             )
         )
     else:
-        steps = np.array([found[0].first, found[0].last])
+        steps = np.array([rates[0].first, rates[0].last])
         level = curve(data, problem, "SGP", NODES[-1])[1][-1].mean() / 2
         axes.plot(steps, level * (steps / steps[-1]) ** -0.5, color=figure.GREY, linewidth=0.8, linestyle=":")
         handles.append(Line2D([], [], color=figure.GREY, linestyle=":", linewidth=0.8, label="slope −1/2"))
     axes.set(xscale="log", yscale="log", xlabel="steps $K$")
-    title = f"exponent of $K$ over {found[0].first} .. {found[0].last}, 95 %"
+    title = f"exponent of $K$ over {rates[0].first} .. {rates[0].last}, 95 %"
     below = {"loc": "upper left", "bbox_to_anchor": (-0.22, -0.2)}
     axes.legend(handles=handles, title=title, title_fontsize=6.5, alignment="left", **below)
 

@@ -131,9 +131,9 @@ class SimulatorAgainstGloo(Study):
         return drawn
 
     def answer(self, data: pl.DataFrame) -> str:
-        told = compared(data)
-        exact = told.filter(pl.col("equal"))["algorithm"].to_list()
-        rest = told.filter(~pl.col("equal"))
+        comparison = compared(data)
+        exact = comparison.filter(pl.col("equal"))["algorithm"].to_list()
+        rest = comparison.filter(~pl.col("equal"))
         others = (
             f" ({', '.join(f'{name} to {apart:.0e}' for name, apart in rest.select('algorithm', 'apart').iter_rows())})"
             if len(rest)
@@ -141,7 +141,7 @@ class SimulatorAgainstGloo(Study):
         )
         times = ", ".join(
             f"{row['algorithm']} {row['simulated']:.2f} s for {row['real']:.2f} s ({100 * (row['ratio'] - 1):+.1f} %)"
-            for row in told.iter_rows(named=True)
+            for row in comparison.iter_rows(named=True)
         )
         return (
             f"The numbers of {', '.join(exact) or 'no method'} are equal to the bit on four gloo processes and in the simulation{others},"
@@ -168,10 +168,10 @@ def compared(data: pl.DataFrame) -> pl.DataFrame:
             float(own.filter(pl.col("what") == "loss", pl.col("machine") == machine)["start"].max())  # pyright: ignore[reportArgumentType]
             for machine in (REAL, SIMULATED)
         )
-        told = own.filter(pl.col("what").str.ends_with("to the bit"))
+        equality = own.filter(pl.col("what").str.ends_with("to the bit"))
         found.append({
             "algorithm": name, "real": real, "simulated": simulated, "ratio": simulated / real,
-            "equal": told["what"][0] == "equal to the bit", "apart": told["value"][0],
+            "equal": equality["what"][0] == "equal to the bit", "apart": equality["value"][0],
         })  # fmt: skip
     return pl.DataFrame(found)
 
@@ -209,16 +209,16 @@ def _losses(axis: Axes, data: pl.DataFrame) -> None:
     axis.legend(handles=handles)
 
 
-def _ratios(axis: Axes, told: pl.DataFrame) -> None:
-    for number, row in enumerate(told.iter_rows(named=True)):
+def _ratios(axis: Axes, comparison: pl.DataFrame) -> None:
+    for number, row in enumerate(comparison.iter_rows(named=True)):
         axis.plot(
             100 * (row["ratio"] - 1), number, marker=entrant(row["algorithm"]).marker, color=entrant(row["algorithm"]).colour, markersize=5
         )
     axis.axvline(0.0, color=figure.GREY, linewidth=0.8)
-    reach = max(5.0, 1.3 * float((100 * (told["ratio"] - 1)).abs().max()))  # pyright: ignore[reportArgumentType]
+    reach = max(5.0, 1.3 * float((100 * (comparison["ratio"] - 1)).abs().max()))  # pyright: ignore[reportArgumentType]
     axis.set_xlim(-reach, reach)
-    axis.set_ylim(len(told) - 0.5, -0.5)
-    axis.set_yticks(range(len(told)), told["algorithm"].to_list())
+    axis.set_ylim(len(comparison) - 0.5, -0.5)
+    axis.set_yticks(range(len(comparison)), comparison["algorithm"].to_list())
     axis.set_xlabel("error of simulated time (%)")
 
 

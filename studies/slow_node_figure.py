@@ -27,13 +27,13 @@ WINDOW = (-2.0, 8.0)
 
 def drawn(data: pl.DataFrame, losses: pl.DataFrame) -> Figure:
     """data: as `one_slow_node` measures it. losses: what each method loses, for the captions."""
-    told = {row["algorithm"]: row for row in losses.iter_rows(named=True)}
+    by_method = {row["algorithm"]: row for row in losses.iter_rows(named=True)}
     whole = figure.blank(figure.PAGE, 7.6)
     axes = whole.subplots(1 + len(ENTRANTS), 1, height_ratios=[2.9] + [1.0] * len(ENTRANTS))
     _curves(axes[0], data)
     for axis, entrant in zip(axes[1:], ENTRANTS, strict=True):
         _timeline(axis, data.filter(pl.col("algorithm") == entrant.name))
-        axis.set_title(_caption(told[entrant.name]), loc="left", fontsize=7, pad=2.5)
+        axis.set_title(_caption(by_method[entrant.name]), loc="left", fontsize=7, pad=2.5)
         axis.set_title(entrant.name, loc="right", pad=2.5, color=entrant.colour, fontweight="bold")
         axis.tick_params(labelbottom=entrant is ENTRANTS[-1])
     axes[-1].set_xlabel("simulated time (s)")

@@ -108,6 +108,6 @@ def _writable(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        told = f"--out {folder} cannot be written to ({error.strerror}); studies write their files there."
-        raise SpecificationError(f"{told} Give another folder.") from None
+        sentence = f"--out {folder} cannot be written to ({error.strerror}); studies write their files there."
+        raise SpecificationError(f"{sentence} Give another folder.") from None
     return folder

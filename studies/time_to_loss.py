@@ -230,8 +230,8 @@ class TimeToLoss(Study):
         for kind, words in STRAGGLERS.items():
             firsts = {split: " / ".join(leaders(data, split, network, kind) for network in NETWORKS) for split in SPLITS}
             same = len(set(firsts.values())) == 1
-            told = f"{firsts['even']} on both splits" if same else ", ".join(f"{firsts[split]} on the {split} split" for split in SPLITS)
-            parts.append(f"{words} {told}")
+            order = f"{firsts['even']} on both splits" if same else ", ".join(f"{firsts[split]} on the {split} split" for split in SPLITS)
+            parts.append(f"{words} {order}")
         places = ", ".join(f"{_cell(data, 'even', network, 'none', 'AllReduce')['place']} on {name}" for network, name in NETWORKS.items())
         firsts = data.filter(pl.col("place") == 1)["algorithm"].unique()
         verdict = "No method is first everywhere" if len(firsts) > 1 else f"{firsts[0]} is first everywhere"

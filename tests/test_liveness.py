@@ -253,7 +253,7 @@ def test_what_nobody_took_in_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch)
     sender.send(1, 0, VALUE, 1.0)
     threading.Thread(target=_finish, args=(sender,), daemon=True).start()
     assert receiver.finish() == [
-        "mass left in flight at the end: the message of round 0 from node 0 to node 1 was never taken in"
+        "mass left in flight at the end: the message of round 0 from node 0 to node 1 was never received"
     ]
 
 

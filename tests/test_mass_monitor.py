@@ -152,7 +152,7 @@ def test_letters_are_watched_too() -> None:
         with pytest.raises(MassLeak) as stop:
             Simulated(MACHINES).run(experiment(Letters(fault), steps=8, start=1.0))
         if fault == "unread":
-            assert "channel 'push' from node 0 to node 1 was never taken in" in str(stop.value)
+            assert "channel 'push' from node 0 to node 1 was never received" in str(stop.value)
 
 
 @pytest.mark.parametrize(

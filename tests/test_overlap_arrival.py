@@ -31,7 +31,7 @@ Taking = tuple[int, int, int, int, float]
 
 @pytest.fixture
 def takings(monkeypatch: pytest.MonkeyPatch) -> list[Taking]:
-    """Every message as it is taken in, in order."""
+    """Every message as it is received, in order."""
     found: list[Taking] = []
     honest = SimulatedNode._take
 
@@ -93,7 +93,7 @@ def test_a_quick_node_takes_in_what_has_come_and_waits_for_what_would_be_too_lat
             assert receiver == (sender + 1) % 4
             lateness[receiver].add(step - number)
     assert lateness[1] == {3}, "waits for the slow node, as late as allowed"
-    assert max(lateness[0]) < 0, "the slow node takes in what its sender, who is ahead, has sent already"
+    assert max(lateness[0]) < 0, "the slow node receives what its sender, who is ahead, has sent already"
     assert run.final.clocks.max() == pytest.approx(20 * 10.0, rel=0.05), "a persistent straggler paces all, in the end"
 
 

@@ -25,18 +25,6 @@ def test_limits_miss_a_true_mean_as_often_as_they_say() -> None:
     assert missed == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 4000))
 
 
-def test_a_band_holds_at_all_points_together() -> None:
-    samples = stream(2, "band").standard_normal((1500, 20, 30))  # tables, points, seeds
-    missed = 0
-    for table in samples:
-        found = statistics.simultaneous_band(table, 0.1)
-        missed += bool(((found.lower > 0) | (found.upper < 0)).any())
-    assert missed / 1500 <= 0.1 + 4 * np.sqrt(0.09 / 1500)
-    pointwise = [statistics.confidence_limits(table, 0.1) for table in samples]
-    alone = np.mean([((limits.lower > 0) | (limits.upper < 0)).any() for limits in pointwise])
-    assert alone > 0.5, "limits that are not simultaneous would not do"
-
-
 def test_tails_decide_by_sign_where_nothing_varies() -> None:
     found = statistics.tails(np.array([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0], [0.0, 0.0, 0.0]]))
     assert found.below.tolist() == [1.0, 0.0, 0.0]

@@ -152,7 +152,7 @@ def test_a_diverging_run_says_so_as_the_simulation_does(runs: dict[Experiment, R
 def test_a_message_that_travels_empty_is_told_by_its_pair(runs: dict[Experiment, Run]) -> None:
     found = runs[LOSES]
     assert found.outcome == "leaked"
-    assert "between node 1 and node 3: 6 messages were sent and 6 taken in" in found.remarks[0]
+    assert "between node 1 and node 3: 6 messages were sent and 6 received" in found.remarks[0]
     assert any("mass leak by step 4" in remark for remark in found.remarks)
 
 

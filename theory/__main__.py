@@ -91,8 +91,8 @@ def _verify(options: argparse.Namespace) -> int:
         console.print(f"[bold]{row.setting}[/]: {_coloured(row)}", highlight=False)
         console.print(f"  {row.verdict.sentence}", highlight=False, markup=False)
         for hypothesis in _hypotheses(row):
-            told = f"  {hypothesis['status']:8}{hypothesis['sentence']}: {hypothesis['evidence']}"
-            console.print(told, highlight=False, markup=False)
+            line = f"  {hypothesis['status']:8}{hypothesis['sentence']}: {hypothesis['evidence']}"
+            console.print(line, highlight=False, markup=False)
     return 0 if all(row.as_declared for row in rows) else 1
 
 
@@ -135,8 +135,8 @@ def _require_drawable(file: Path) -> None:
         with file.open("ab"):
             pass
     except OSError as error:
-        told = f"--figure {str(file)!r} cannot be written ({error.strerror}). Give a file in a folder that is there."
-        raise SpecificationError(told) from None
+        sentence = f"--figure {str(file)!r} cannot be written ({error.strerror}). Give a file in a folder that is there."
+        raise SpecificationError(sentence) from None
 
 
 def _asked_schedule(options: argparse.Namespace) -> tuple[Schedule, str]:
@@ -166,8 +166,8 @@ def _asked_schedule(options: argparse.Namespace) -> tuple[Schedule, str]:
         option = "--size N" if missing[0] == "size" else f"--with {missing[0]}=VALUE"
         raise SpecificationError(f"{kind.__name__} needs its field {missing[0]!r}, which has no default. Give {option}.")
     schedule = kind(**given)
-    told = ", ".join(f"{name}={value}" for name, value in given.items())
-    return schedule, f"{kind.__name__}({told})"
+    arguments = ", ".join(f"{name}={value}" for name, value in given.items())
+    return schedule, f"{kind.__name__}({arguments})"
 
 
 def _known(name: str, names: list[str]) -> str:

@@ -33,15 +33,15 @@ class Windows:
     constant: bool
 
 
-def positivity_bound(found: Windows, nodes: int, delay: int = 0) -> int:
+def positivity_bound(windows: Windows, nodes: int, delay: int = 0) -> int:
     """A time by which every product is positive, with messages at most tau = `delay` rounds late (derived):
 
     tau + (B-1) + (hops-1) B (1 + ceil(tau/B)) + B + tau, hops = n-1, or Delta where the union graph never changes;
     without delays hops B + B-1. A message under way needs tau rounds to land; each hop then waits for the next window
     and travels; the last needs no window after landing.
     """
-    window = found.length
-    hops = max(1, max(found.diameters) if found.constant else nodes - 1)
+    window = windows.length
+    hops = max(1, max(windows.diameters) if windows.constant else nodes - 1)
     return delay + (window - 1) + (hops - 1) * window * (1 + math.ceil(delay / window)) + window + delay
 
 
@@ -82,14 +82,14 @@ def connected_at_all(chain: Chain) -> bool:
     return all(strongly_connected(union) for union in unions(chain, len(chain.rounds) if chain.periodic else chain.horizon))
 
 
-def time_bound(chain: Chain, found: Windows | None) -> int | None:
+def time_bound(chain: Chain, windows: Windows | None) -> int | None:
     """The number of rounds within which every product is proved to be positive; None where none is known.
 
     Where all nodes keep a share and windows exist it is `positivity_bound`; rounds that repeat and are primitive all the
     same have Wielandt's. chain: without late messages, with entries of at least 0.
     """
-    if found is not None and (np.diagonal(chain.rounds, axis1=1, axis2=2) > 0).all():
-        return positivity_bound(found, chain.real)
+    if windows is not None and (np.diagonal(chain.rounds, axis1=1, axis2=2) > 0).all():
+        return positivity_bound(windows, chain.real)
     if chain.periodic and primitive(chain.sparse):
         return exponent_bound(chain.real, len(chain.rounds))
     return None

@@ -36,8 +36,8 @@ class Displacement:
 
     def __str__(self) -> str:
         sizes = sorted(set(self.sizes))
-        told = "" if not sizes else f", gamma = {sizes[0]:.6g}" + (f" to {sizes[-1]:.6g}" if len(sizes) > 1 else "")
-        return f"{self.name}{told}"
+        step_sizes = "" if not sizes else f", gamma = {sizes[0]:.6g}" + (f" to {sizes[-1]:.6g}" if len(sizes) > 1 else "")
+        return f"{self.name}{step_sizes}"
 
     def moves(self, gradients: NDArray[np.float64]) -> NDArray[np.float64]:
         """The moves of these gradients, first axis the steps."""

@@ -81,15 +81,15 @@ def expectation(theorem: Theorem, setting: Setting, measured: Curve, predicted: 
     means = measured.values.mean(axis=1), np.broadcast_to(bound, differences.shape).mean(axis=1)
     slack = float(np.max(_ratio(*means)))
     if runs == 1:
-        told = f"one seed of a run with noise; exact moments, or at least {statistics.LEAST_SEEDS} independent seeds, decide"
-        return Finding(slack, told, "UNDECIDED")
+        figures = f"one seed of a run with noise; exact moments, or at least {statistics.LEAST_SEEDS} independent seeds, decide"
+        return Finding(slack, figures, "UNDECIDED")
     if runs < statistics.LEAST_SEEDS:
         return Finding(slack, f"{runs} seeds; at least {statistics.LEAST_SEEDS} independent ones decide", "UNDECIDED")
     tail = statistics.tails(differences)
     holds, violated = min(1.0, points * float(tail.below.max())), min(1.0, points * float(tail.above.min()))
     p_value = min(1.0, 2 * min(holds, violated))
-    told = f"{runs} seeds, {points} point{'s' if points > 1 else ''}, measured / bound {slack:.4g}, p = {p_value:.2g}"
-    return Finding(slack, told, "HOLDS" if holds <= violated else "VIOLATED", "UNDECIDED", p_value)
+    figures = f"{runs} seeds, {points} point{'s' if points > 1 else ''}, measured / bound {slack:.4g}, p = {p_value:.2g}"
+    return Finding(slack, figures, "HOLDS" if holds <= violated else "VIOLATED", "UNDECIDED", p_value)
 
 
 def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
@@ -99,12 +99,12 @@ def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: C
     rate = float(statistics.fitted_slope(predicted.at, predicted.values.reshape(len(predicted.at))))
     runs = measured.values.shape[-1] if measured.values.ndim > 1 else 1
     if measured.values.ndim > 1 and runs < statistics.LEAST_SEEDS:
-        told = f"{runs} seed{'s' if runs > 1 else ''}; at least {statistics.LEAST_SEEDS} independent ones decide"
-        return Finding(np.nan, told, "UNDECIDED")
+        figures = f"{runs} seed{'s' if runs > 1 else ''}; at least {statistics.LEAST_SEEDS} independent ones decide"
+        return Finding(np.nan, figures, "UNDECIDED")
     if not (measured.values > 0).all():  # no logarithm: the figure has vanished, or left the floating-point range
         return Finding(np.nan, "a figure is 0 or no number, so no exponent can be fitted", "UNDECIDED")
     fit = statistics.bootstrap_slope(measured.at, measured.values, LEVEL)
-    told = f"slope {fit.slope:.3f} in [{fit.lower:.3f}, {fit.upper:.3f}] against {rate:.3g} over {measured.over}"
+    figures = f"slope {fit.slope:.3f} in [{fit.lower:.3f}, {fit.upper:.3f}] against {rate:.3g} over {measured.over}"
     slack = fit.slope / rate
     below_top, above_top = statistics.slope_tail(fit, rate + SLOPE_TOLERANCE, runs)
     if theorem.relation == "<=":
@@ -113,7 +113,7 @@ def asymptotic(theorem: Theorem, setting: Setting, measured: Curve, predicted: C
         below_floor, above_floor = statistics.slope_tail(fit, rate - SLOPE_TOLERANCE, runs)
         good, bad = max(below_top, above_floor), min(1.0, 2 * min(above_top, below_floor))
     word = "CONSISTENT" if good <= bad else "INCONSISTENT"
-    return Finding(slack, told, word, "UNDECIDED", min(1.0, 2 * min(good, bad)))
+    return Finding(slack, figures, word, "UNDECIDED", min(1.0, 2 * min(good, bad)))
 
 
 def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted: Curve, evidence: Any) -> Finding:
@@ -124,16 +124,16 @@ def distribution(theorem: Theorem, setting: Setting, measured: Curve, predicted:
         return Finding(np.nan, f"{runs} replicates; at least {statistics.LEAST_SEEDS} independent ones decide", "UNDECIDED")
     p_value = statistics.mean_test(measured.values, predicted.values)
     law = theorem.law(setting)
-    told = f"p = {p_value:.2g} for the mean"
+    figures = f"p = {p_value:.2g} for the mean"
     if law is not None:
         fit = statistics.goodness_of_fit(measured.values, law)
-        told += f", {fit:.2g} for the law"
+        figures += f", {fit:.2g} for the law"
         p_value = min(1.0, 2 * min(p_value, fit))
     limits = statistics.confidence_limits(measured.values, LEVEL)
     slack = float(np.max(limits.mean / predicted.values))
     precision = float(np.max((limits.upper - limits.lower) / 2 / predicted.values))
-    told = f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {told}"
-    return Finding(slack, told, "VIOLATED", "HOLDS" if precision <= MARGIN else "UNDECIDED", p_value)
+    figures = f"mean {float(limits.mean[0]):.5g} against {float(predicted.values[0]):.5g}, known to {precision:.2%}; {figures}"
+    return Finding(slack, figures, "VIOLATED", "HOLDS" if precision <= MARGIN else "UNDECIDED", p_value)
 
 
 RULES: dict[str, Callable[[Theorem, Setting, Curve, Curve, Any], Finding]] = {

@@ -58,12 +58,6 @@ def confidence_limits(samples: NDArray[np.float64], level: float) -> Limits:
     return Limits(mean, mean - half, mean + half)
 
 
-def simultaneous_band(samples: NDArray[np.float64], level: float) -> Limits:
-    """Limits that hold at all points (first axis) together with probability 1 - level: level is divided by the points
-    (Bonferroni)."""
-    return confidence_limits(samples, level / samples.shape[0])
-
-
 def tails(samples: NDArray[np.float64]) -> Tail:
     """One-sided Student tests of E <> 0 per point, over the last axis. Samples without spread decide by their sign;
     all 0 counts as below."""

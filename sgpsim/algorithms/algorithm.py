@@ -19,7 +19,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     async def run(self, node: Node) -> None:
-        """The method at one node, from `begin` to the last `report`. Everything sent must have been taken in when it
+        """The method at one node, from `begin` to the last `report`. Everything sent must have been received when it
         returns."""
 
     @property

@@ -23,8 +23,8 @@ class OverlapSGP(Algorithm):
     description).
 
     delay: tau, in steps; 0 is SGP to the bit. every: s, a round is sent after each s-th gradient step, so round r
-    leaves after step s (r + 1) - 1. mixing: "exact" takes a round in exactly `delay` steps after it was sent, "arrival"
-    takes in whatever has come and waits only for messages that would become older than `delay` steps. biased: the
+    leaves after step s (r + 1) - 1. mixing: "exact" adds a round exactly `delay` steps after it was sent, "arrival"
+    adds whatever has arrived and waits only for messages that would become older than `delay` steps. biased: the
     ablation that ignores the push-sum weight, so gradients are taken at x instead of x / w while part of the mass is
     under way.
     """

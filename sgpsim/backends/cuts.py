@@ -1,7 +1,7 @@
 """Cuts: what the nodes of an event simulation report, put together into looks at the whole fleet.
 
 The rule: a step cut is complete when every node has reported the same step; what is under way at it is what was sent in
-earlier steps and not yet taken in by the receivers' own step, so the cut is a consistent one although nodes reach it at
+earlier steps and not yet received by the receivers' own step, so the cut is a consistent one although nodes reach it at
 different times. Methods whose nodes do not run in step, or whose numbers depend on timing, are looked at by time
 instead: all nodes at one instant, in all `measure_every` * nodes gradients.
 """
@@ -68,7 +68,7 @@ class StepCuts:
         return cut
 
     def under_way(self, step: int, passages: list[Passage]) -> None:
-        """What a node sent and took in between its reports of `step` - 1 and `step`."""
+        """What a node sent and received between its reports of `step` - 1 and `step`."""
         cut = self.open.get(step) or self._opened(step)
         cut.passages += passages
 
@@ -213,7 +213,7 @@ class _Cut:
 class TimeCuts:
     """Looks at all nodes at one instant: held mass as each node last told it, plus the mass under way by then.
 
-    What a node sent or took in since it last told what it holds waits until it tells again: then both change at once.
+    What a node sent or received since it last told what it holds waits until it tells again: then both change at once.
     """
 
     def __init__(self, experiment: Experiment, monitor: Monitor, measurements: Measurements) -> None:
@@ -237,7 +237,7 @@ class TimeCuts:
         monitor.total, monitor.total_weight = self.start_total, float(nodes)
 
     def hold(self, rank: int, mass: Mass, passages: list[Passage]) -> None:
-        """Node `rank` holds `mass` now; passages: what it sent and took in since it told so last."""
+        """Node `rank` holds `mass` now; passages: what it sent and received since it told so last."""
         self.values[rank], self.weights[rank] = mass
         self.flight.add(passages)
         self.changes += 1

@@ -335,7 +335,7 @@ class FleetNode(Node):
     def end(self) -> None:
         """The last look and measurement, and the law of the end: nothing is left under way."""
         if self.pushed:
-            self.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never taken in")
+            self.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never received")
         if self.watched and self.since_look and self.reported > 0:
             self._look(self.reported, self.mass)
         if self.measured != self.reported:

@@ -67,16 +67,16 @@ def _gathered(backend: TorchDistributed, experiment: Experiment, member: Members
             np.zeros((*shape, experiment.objective.dimension), experiment.dtype), np.zeros(shape), np.zeros(shape)
         )
     )
-    told = np.frombuffer(json.dumps([run.outcome, run.remarks] if run else []).encode(), np.uint8).copy()
-    length = np.array([len(told)])
+    encoded = np.frombuffer(json.dumps([run.outcome, run.remarks] if run else []).encode(), np.uint8).copy()
+    length = np.array([len(encoded)])
     for array in (*final, length):
         dist.broadcast(torch.from_numpy(array), 0, group=member.group)
     if run is None:
-        told = np.zeros(int(length[0]), np.uint8)
-    dist.broadcast(torch.from_numpy(told), 0, group=member.group)
+        encoded = np.zeros(int(length[0]), np.uint8)
+    dist.broadcast(torch.from_numpy(encoded), 0, group=member.group)
     if run is not None:
         return run
-    outcome, remarks = json.loads(told.tobytes())
+    outcome, remarks = json.loads(encoded.tobytes())
     remarks.append(f"metrics and trace of this run are at rank 0; this is rank {member.rank}")
     return Run(
         experiment,

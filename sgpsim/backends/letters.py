@@ -52,7 +52,7 @@ class Letters:
             del self._waits[event]
 
     def left_over(self) -> tuple[int, str] | None:
-        """A letter that was never taken in: (sender, what), if there is one."""
+        """A letter that was never received: (sender, what), if there is one."""
         for channel, boxes in self._boxes.items():
             for sender, box in boxes.items():
                 if any(mass is not FAREWELL for _, mass in box):

@@ -194,5 +194,5 @@ def and_so_the_others(verdict: Verdict, size: int) -> str:
     others = [str(rank) for rank in range(size) if rank != verdict.rank]
     if not others:
         return f"{verdict.sentence}."
-    told = f"nodes {', '.join(others)} were" if len(others) > 1 else f"node {others[0]} was"
-    return f"{verdict.sentence}; {told} stopped."
+    others_were = f"nodes {', '.join(others)} were" if len(others) > 1 else f"node {others[0]} was"
+    return f"{verdict.sentence}; {others_were} stopped."

@@ -145,9 +145,9 @@ def _interface(address: str) -> str | None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _, name in socket.if_nameindex():
             try:
-                told = fcntl.ioctl(asking.fileno(), GET_ADDRESS, struct.pack("256s", name[:15].encode()))
+                reply = fcntl.ioctl(asking.fileno(), GET_ADDRESS, struct.pack("256s", name[:15].encode()))
             except OSError:
                 continue  # an interface without an address
-            if socket.inet_ntoa(told[20:24]) == address:
+            if socket.inet_ntoa(reply[20:24]) == address:
                 return name
     return None

@@ -71,7 +71,7 @@ class Membership(ABC):
             self.pulse.move(Activity.WAITING, peer)
 
     def set_out(self) -> Callable[[], float]:
-        """Wait for all others; a clock (s) that began when the last one came, at the same instant for all.
+        """Wait for all others; a clock (s) that began when the last one started, at the same instant for all.
 
         The instant is told in calendar time, which processes of one machine share, and machines as well as they are set;
         from then on the clock runs evenly.
@@ -80,12 +80,12 @@ class Membership(ABC):
         import torch.distributed as dist
 
         self.pulse.move(Activity.WAITING, EVERYBODY)
-        came = torch.tensor([time.time()], dtype=torch.float64)
+        started = torch.tensor([time.time()], dtype=torch.float64)
         try:
-            dist.all_reduce(came, dist.ReduceOp.MAX, group=self.group)
+            dist.all_reduce(started, dist.ReduceOp.MAX, group=self.group)
         except RuntimeError as error:
             raise PeerLost(None, str(error)) from None
-        begin = float(came[0]) - _calendar_ahead()
+        begin = float(started[0]) - _calendar_ahead()
         self.pulse.move(Activity.COMPUTING)
         return lambda: time.perf_counter() - begin
 

@@ -1,6 +1,6 @@
 """The mass monitor: two of the three laws that push-sum mass obeys, looked at while a run goes on.
 
-The rule. *Transit*: messages of a pair carry consecutive numbers, and what is taken in is the very object that was
+The rule. *Transit*: messages of a pair carry consecutive numbers, and what is received is the very object that was
 sent. *Round*: what all nodes hold, plus what is in flight, is what it was plus the moves, to a tolerance per coordinate
 and round of
 
@@ -164,6 +164,6 @@ def _largest(defect: Any) -> float:
 
 
 def lost(sent: NDArray[Any], taken: NDArray[Any], weight: float) -> str:
-    """The difference between what was sent and what was taken in, in words. weight: that of the weights."""
+    """The difference between what was sent and what was received, in words. weight: that of the weights."""
     difference = float(np.linalg.norm(np.asarray(sent, dtype=np.float64) - np.asarray(taken, dtype=np.float64)))
     return f"|lost x| = {difference:.6g}, lost w = {weight:.6g}"

@@ -178,7 +178,7 @@ class Post:
         where one can't come any more."""
         wanted = set(senders)
         found: dict[int, Arrived] = {}
-        told: int | None = None
+        announced: int | None = None
         with self._changed:
             while True:
                 box = self.rounds.get(step, {})
@@ -198,11 +198,11 @@ class Post:
                             f"the message of round {step} from node {absent} to node {self.rank} never came,"
                             " though later ones did"
                         )
-                if told != sender:
+                if announced != sender:
                     self._waits(sender)
-                    told = sender
+                    announced = sender
                 self._changed.wait()
-        if told is not None:
+        if announced is not None:
             self._waits(None)
         return found
 
@@ -218,7 +218,7 @@ class Post:
     # -- the end
 
     def finish(self) -> list[str]:
-        """Say the last word to all, wait for theirs and for all sends; sentences about messages that nobody took in,
+        """Say the last word to all, wait for theirs and for all sends; sentences about messages that nobody received,
         or that never came."""
         for peer, account in self.sent.items():
             self._put(peer, LAST_WORD, -1, account.count, 0.0, None)
@@ -246,10 +246,10 @@ class Post:
             for sender in sorted(box):
                 found.append(
                     f"mass left in flight at the end: the message of round {step} from node {sender} to node"
-                    f" {self.rank} was never taken in"
+                    f" {self.rank} was never received"
                 )
         for sender, count in sorted(self._ended.items()):
-            came = self.taken[sender].count + sum(sender in box for box in self.rounds.values())
-            if came != count:
-                found.append(f"node {sender} sent {count} messages to node {self.rank}, and {came} came")
+            arrived = self.taken[sender].count + sum(sender in box for box in self.rounds.values())
+            if arrived != count:
+                found.append(f"node {sender} sent {count} messages to node {self.rank}, and {arrived} arrived")
         return found

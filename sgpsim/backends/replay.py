@@ -2,7 +2,7 @@
 
 The rule: what was computed apart is looked at as a simulation would look at it: cut by step, through the same monitor
 and the same measurements, so that the numbers are the same. Then the ledgers are reconciled: what one end of a pair
-says it sent, the other must have taken in, to the bit.
+says it sent, the other must have received, to the bit.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class Replay:
     def look(self, tick: Callable[[], None]) -> None:
         """Reconcile the ledgers, then put the rows together cut by cut."""
         for rank, lines in enumerate(self.lines):
-            for told in lines:
-                if told[0] == "note":
-                    _, step, time, metric, value = told
+            for line in lines:
+                if line[0] == "note":
+                    _, step, time, metric, value = line
                     self.measurements.note(self.seed, step, rank, time, metric, value)
         try:
             with limited(1), np.errstate(all="ignore"):
@@ -130,16 +130,16 @@ class Replay:
         builder = TraceBuilder(self.seed)
         arrivals: dict[tuple[int, int, int], float] = {}
         for rank, lines in enumerate(self.lines):
-            for told in lines:
-                if told[0] == "span":
-                    builder.spans.append((rank, *told[1:]))
-                elif told[0] == "taken":
-                    arrivals[told[1], rank, told[2]] = told[3]
+            for line in lines:
+                if line[0] == "span":
+                    builder.spans.append((rank, *line[1:]))
+                elif line[0] == "taken":
+                    arrivals[line[1], rank, line[2]] = line[3]
         size = self.experiment.message_size
         for rank, lines in enumerate(self.lines):
-            for told in lines:
-                if told[0] == "sent":
-                    _, receiver, number, step, begin, end = told
+            for line in lines:
+                if line[0] == "sent":
+                    _, receiver, number, step, begin, end = line
                     arrival = arrivals.get((rank, receiver, number))
                     if arrival is not None:
                         builder.messages.append((rank, receiver, "round", step, begin, end, arrival, size))
@@ -154,7 +154,7 @@ class Replay:
     @property
     def waited(self) -> float:
         """The most seconds that a node waited for its disk."""
-        return max((told[1] for lines in self.lines for told in lines if told[0] == "waited"), default=0.0)
+        return max((line[1] for lines in self.lines for line in lines if line[0] == "waited"), default=0.0)
 
 
 def _common(steps: list[NDArray[Any]]) -> list[int]:
@@ -215,7 +215,7 @@ def as_run(
         tuple([failure, *remarks] if failure else remarks),
         {
             "node_steps": float(
-                sum(told[1] for replay in replays for lines in replay.lines for told in lines if told[0] == "gradients")
+                sum(line[1] for replay in replays for lines in replay.lines for line in lines if line[0] == "gradients")
             ),
             "seconds_waiting_for_disk": waited,
             "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),

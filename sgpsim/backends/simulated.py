@@ -295,7 +295,7 @@ class Simulation:
             if left and self.monitor.policy != "off":
                 sender, what = left
                 self.monitor.leak(
-                    f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never taken in"
+                    f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never received"
                 )
         if self.time_cuts is not None:
             self.time_cuts.look(max(node.now for node in self.nodes))
@@ -313,12 +313,12 @@ class Simulation:
             )
         try:
             cycle = [edge[0] for edge in nx.find_cycle(graph)]
-            told = f"; cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"
+            in_a_cycle = f"; cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"
         except nx.NetworkXNoCycle:
-            told = ""
+            in_a_cycle = ""
         shown = "; ".join(clauses[:8]) + (f"; and {len(clauses) - 8} more" if len(clauses) > 8 else "")
         cure = "Every send needs a receive of the same round at the other end."
-        return f"deadlock at {self.environment.now:.6g} s: {shown}{told}. {cure}"
+        return f"deadlock at {self.environment.now:.6g} s: {shown}{in_a_cycle}. {cure}"
 
     def traffic(self) -> Traffic:
         """What was sent, by sender and receiver. A run that did not finish lasted until what ended it: later than its

@@ -55,7 +55,7 @@ class SimulatedNode(Node):
         self._waits: Waits = {}
         self._sent_round = -1
         self._next_due = 0  # the first round that catch_up has not completed
-        self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
+        self._early: dict[int, set[int]] = {}  # senders whose message of a round was received before it was due
         self._numbers: dict[int, int] = {}  # messages of rounds sent, by receiver
         self._letters_sent: Counter[int] = Counter()
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
@@ -377,7 +377,7 @@ class SimulatedNode(Node):
         return self._letters_sent + Counter(self._numbers)
 
     def left_over(self) -> tuple[int, str] | None:
-        """A message that was never taken in: (sender, what), if there is one."""
+        """A message that was never received: (sender, what), if there is one."""
         for step, box in self._rounds.items():
             for sender in box:
                 return sender, f"a message of round {step}"

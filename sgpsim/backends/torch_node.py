@@ -73,7 +73,7 @@ class TorchNode(Node):
         self.gradients = 0
         self._sent_round = -1
         self._next_due = 0  # the first round that catch_up has not completed
-        self._early: dict[int, set[int]] = {}  # senders whose message of a round was taken in before it was due
+        self._early: dict[int, set[int]] = {}  # senders whose message of a round was received before it was due
         self.leaks: list[str] = []
 
     @property

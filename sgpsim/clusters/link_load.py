@@ -161,7 +161,7 @@ def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     found, unsaid = overloads(cluster, size, traffic), _unread(cluster) + _overruled(cluster) + _forgotten(cluster, size, traffic)
     if not found:
         return unsaid
-    told = [
+    sentences = [
         f"{load.begin!r} -> {load.end!r}: the {load.bytes / 1e9:.4g} GB that crossed it need {load.seconds:.4g} s at"
         f" {load.capacity / 1e6:.4g} MB/s, {load.factor:.3g} times the {load.elapsed:.4g} s of the run (seed {load.seed})"
         for load in found[:SHOWN]
@@ -169,6 +169,6 @@ def load_check(cluster: Cluster, size: float, traffic: Iterable[Traffic]) -> tup
     more = f"; and {len(found) - SHOWN} more links" if len(found) > SHOWN else ""
     return (
         *unsaid,
-        f"{OVERLOADED}, so the times of this run are too short: {'; '.join(told)}{more}. Messages do not share links"
+        f"{OVERLOADED}, so the times of this run are too short: {'; '.join(sentences)}{more}. Messages do not share links"
         " here. Take the seconds needed as a lower bound, or send less.",
     )

@@ -119,11 +119,6 @@ class MarkovSlow(Straggler):
         """Stationary probability of the slow state."""
         return self.enter / (self.enter + self.leave)
 
-    @property
-    def mean_factor(self) -> float:
-        """Expected factor of a gradient: 1 + (factor - 1) * slow_share."""
-        return 1.0 + (self.factor - 1.0) * self.slow_share
-
     def touches(self, node: int) -> bool:
         return not self.nodes or node in self.nodes
 

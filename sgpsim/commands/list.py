@@ -28,8 +28,8 @@ def main(family: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metav
             raise SpecificationError(f"there is no family {family!r}; {nearest(family, known)}")
         for name, kind in known[lowered[family.lower()]].items():
             fields = ", ".join(_field(one) for one in dataclasses.fields(kind) if one.init)  # pyright: ignore[reportArgumentType]
-            told = (inspect.getdoc(kind) or "").replace("\n", "\n    ")
-            print(f"{name}({fields})\n    {told}\n")
+            docstring = (inspect.getdoc(kind) or "").replace("\n", "\n    ")
+            print(f"{name}({fields})\n    {docstring}\n")
         return 0
     for name, kinds in known.items():
         print(f"{name}\n" + "\n".join(f"  {one:24} {summary(kind)}" for one, kind in kinds.items()) + "\n")

@@ -170,15 +170,15 @@ def _squared(constant: Constant) -> Constant:
     return Constant(None if constant.value is None else constant.value**2, constant.evidence, constant.how)
 
 
-def _at_most(found: float, constant: Constant | float, times: float, what: str) -> None:
-    """found <= constant * times, wherever the constant is certified."""
+def _at_most(measured: float, constant: Constant | float, times: float, what: str) -> None:
+    """measured <= constant * times, wherever the constant is certified."""
     if isinstance(constant, Constant):
         if constant.evidence != "certified":
             return
         assert constant.value is not None, f"{what} is certified without a value"
         constant = constant.value
     bound = constant * times
-    assert found <= bound * (1 + ROUNDING) + 1e-14, f"{what}: {found:.9g} exceeds the certified {bound:.9g}"
+    assert measured <= bound * (1 + ROUNDING) + 1e-14, f"{what}: {measured:.9g} exceeds the certified {bound:.9g}"
 
 
 def _pairs(count: int) -> Iterator[tuple[int, int]]:

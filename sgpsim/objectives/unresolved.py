@@ -26,8 +26,8 @@ class Unresolved(Objective):
         self.nodes, self.dimension = nodes, dimension
 
     def __repr__(self) -> str:
-        told = (f"{name}={_brief(value)}" for name, value in self.content.items() if name != "nodes")
-        return f"{self.kind}({self.nodes}, {', '.join(told)})"
+        fields = (f"{name}={_brief(value)}" for name, value in self.content.items() if name != "nodes")
+        return f"{self.kind}({self.nodes}, {', '.join(fields)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unresolved) and (other.kind, other.content) == (self.kind, self.content)

@@ -80,13 +80,13 @@ def require_valid(schedule: Schedule, method: str = "the method", own_shares: bo
         )
 
 
-def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) -> None:
+def _require_stochastic(what: str, round_: Round, step: int, own_shares: bool) -> None:
     what = f"{what}: at step {step} node"
-    kept, arriving = np.asarray(found.kept), found.arriving
-    receivers = np.repeat(np.arange(found.size), np.diff(arriving.indptr))
+    kept, arriving = np.asarray(round_.kept), round_.arriving
+    receivers = np.repeat(np.arange(round_.size), np.diff(arriving.indptr))
     every = np.concatenate((kept, arriving.data))
-    to = np.concatenate((np.arange(found.size), receivers))
-    of = np.concatenate((np.arange(found.size), arriving.indices))
+    to = np.concatenate((np.arange(round_.size), receivers))
+    of = np.concatenate((np.arange(round_.size), arriving.indices))
     wrong = np.flatnonzero(~(np.isfinite(every) & (every >= 0.0)))
     if len(wrong):
         sender, receiver, share = int(of[wrong[0]]), int(to[wrong[0]]), every[wrong[0]]
@@ -94,19 +94,19 @@ def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) ->
             f"{what} {sender} gives node {receiver} the share {share:.6g}; shares must be finite and not negative."
             f" Correct row {receiver}, column {sender} of the matrix P[receiver, sender]."
         )
-    sums = np.bincount(of, weights=every, minlength=found.size)
-    wrong = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE * np.bincount(of, minlength=found.size))
+    sums = np.bincount(of, weights=every, minlength=round_.size)
+    wrong = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE * np.bincount(of, minlength=round_.size))
     if len(wrong):
         sender = int(wrong[0])
         written = rounded_to(every, float(np.abs(sums - 1.0).max()), int(np.bincount(of).max()))
-        told = f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}"
+        beginning = f"{what} {sender} gives away shares that sum to {sums[sender]:.15g}"
         if written is not None:
             raise SpecificationError(
-                f"{told} (all shares look rounded to {written}); they must sum to 1, its own included, or mass is lost or made."
-                f" With P[receiver, sender] the matrix of the step, {mended(found.matrix)}"
+                f"{beginning} (all shares look rounded to {written}); they must sum to 1, its own included, or mass is lost or made."
+                f" With P[receiver, sender] the matrix of the step, {mended(round_.matrix)}"
             )
         raise SpecificationError(
-            f"{told}; they must sum to 1, its own included, or mass is lost or made."
+            f"{beginning}; they must sum to 1, its own included, or mass is lost or made."
             f" Divide column {sender} of P[receiver, sender] by its sum (transpose P if its rows sum to 1), or take a"
             " share rule such as Uniform()."
         )
@@ -119,9 +119,9 @@ def _require_stochastic(what: str, found: Round, step: int, own_shares: bool) ->
         )
 
 
-def _arcs(found: Round) -> csr_array:
+def _arcs(round_: Round) -> csr_array:
     """Who sends to whom: entry [receiver, sender] is 1 for every share above 0."""
-    return (found.arriving > 0.0).astype(np.float64)
+    return (round_.arriving > 0.0).astype(np.float64)
 
 
 def _strongly_connected(union: csr_array) -> bool:

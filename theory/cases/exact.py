@@ -52,8 +52,8 @@ def cases() -> list[Case]:
 
 
 def _at_rate(title: str, job: Job, declared: Outcome) -> Case:
-    told = f"exact moments, {title}, K = {job.steps}"
-    return Case(TheoremD2(), partial(_exact, told, job), declared, slow=job.steps > 10000)
+    full_title = f"exact moments, {title}, K = {job.steps}"
+    return Case(TheoremD2(), partial(_exact, full_title, job), declared, slow=job.steps > 10000)
 
 
 def _exact(title: str, job: Job) -> tuple[Setting, object]:

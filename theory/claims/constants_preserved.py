@@ -25,12 +25,12 @@ class ConstantsPreserved(Theorem):
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         spread = setting.start_spread
-        told = "unknown" if spread is None else "compared point by point"
+        evidence = "unknown" if spread is None else "compared point by point"
         status = "unknown" if spread is None else "holds" if spread == 0.0 else "fails"
         return [
             assumptions.column_sums(setting),
             assumptions.self_loops(setting),
-            Hypothesis("all nodes start at one point", status, told),
+            Hypothesis("all nodes start at one point", status, evidence),
             assumptions.known_rounds(setting),
         ]
 

@@ -40,8 +40,8 @@ class TheoremD2(Theorem):
             if least is None:
                 found.append(Hypothesis(sentence, "unknown", "a constant in it is not known"))
             else:
-                told = f"K = {setting.steps}, needed {least:.4g}"
-                found.append(Hypothesis(sentence, "holds" if setting.steps >= least else "fails", told))
+                evidence = f"K = {setting.steps}, needed {least:.4g}"
+                found.append(Hypothesis(sentence, "holds" if setting.steps >= least else "fails", evidence))
         return found
 
     def predicted(self, setting: Setting, evidence: Moments) -> Curve:

@@ -23,10 +23,10 @@ class ProfileSums(Theorem):
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
         found = setting.contraction
         positive = found is not None and 0 < found.factor < 1  # 1 where 1 - n eta is 1 to rounding
-        told = "unknown" if found is None else f"lambda = {found.factor:.4g}, n eta = {found.nodes * found.least:.3g}"
+        evidence = "unknown" if found is None else f"lambda = {found.factor:.4g}, n eta = {found.nodes * found.least:.3g}"
         return [
             *assumptions.matrices(setting),
-            Hypothesis("0 < lambda < 1 in floating point, so that C and q exist", "holds" if positive else "fails", told),
+            Hypothesis("0 < lambda < 1 in floating point, so that C and q exist", "holds" if positive else "fails", evidence),
         ]
 
     def predicted(self, setting: Setting, evidence: None) -> Curve:

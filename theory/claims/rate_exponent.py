@@ -26,10 +26,10 @@ class RateExponent(Theorem):
         if convexity is None or variance is None:
             return [*rate_hypotheses(setting), Hypothesis("strongly convex, with noise", "unknown", "not known", "unknown")]
         sharp = convexity > 0 and variance > 0
-        told = f"mu = {convexity}, sigma^2 = {variance}"
+        evidence = f"mu = {convexity}, sigma^2 = {variance}"
         return [
             *rate_hypotheses(setting),
-            Hypothesis("strongly convex, with noise", "holds" if sharp else "fails", told),
+            Hypothesis("strongly convex, with noise", "holds" if sharp else "fails", evidence),
         ]
 
     def missing(self, setting: Setting, evidence: Sweep) -> str:

@@ -24,13 +24,13 @@ class RingAllReduceTime(Theorem):
     relation = "="
 
     def hypotheses(self, setting: Setting) -> list[Hypothesis]:
-        told = "unknown" if setting.timing is None else str(setting.timing)
+        evidence = "unknown" if setting.timing is None else str(setting.timing)
         status = "unknown" if setting.timing is None else "holds"
         return [
             Hypothesis(
                 "latency and transfer of one message are known",
                 status,
-                told,
+                evidence,
                 "certified" if setting.timing else "unknown",
             )
         ]

@@ -157,8 +157,8 @@ def _silent(seeds: int, wrong: bool) -> tuple[Setting, Sweep]:
     minimizer."""
     objective, steps = rates.UNEQUAL, rates.STEPS
     jobs = [Job(objective, IRREGULAR, count, math.sqrt(8 / count), seeds=max(seeds, 1)) for count in steps]
-    told = _told("no messages", wrong) + f", unequal curvature, {f'{seeds} seeds' if seeds else 'exact'}"
-    asked = rates.swept(jobs, told)
+    title = _told("no messages", wrong) + f", unequal curvature, {f'{seeds} seeds' if seeds else 'exact'}"
+    asked = rates.swept(jobs, title)
     if wrong:
         jobs = [replace(job, schedule=UncheckedMatrices((np.eye(8),))) for job in jobs]
     return asked, rates.sweep("K", jobs, seeds)
