@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import ordered_mean
 from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.reading import asked_at
 from sgpsim.single_values import is_number
 
 SCHEMA = {
@@ -103,9 +104,9 @@ class Measurements:
         average64 = np.asarray(average, dtype=np.float64)
         with np.errstate(all="ignore"):
             distances = np.linalg.norm(np.asarray(points, dtype=np.float64) - average64, axis=-1)
-            gradient = np.asarray(self.objective.full_gradient(average64))
+            gradient = np.asarray(asked_at(self.objective.full_gradient, average64))
             found: dict[str, Any] = {
-                "loss": self.objective.loss(average64),
+                "loss": asked_at(self.objective.loss, average64),
                 "squared_gradient_norm": np.einsum("...d,...d->...", gradient, gradient),
                 "consensus_max": distances.max(axis=0),
                 "consensus_mean": ordered_mean(distances),
@@ -113,7 +114,7 @@ class Measurements:
                 "mass_defect": defects,
                 "bytes_sent": sent,
             }
-            accuracy = self.objective.accuracy(average64)
+            accuracy = asked_at(self.objective.accuracy, average64)
             if accuracy is not None:
                 found["accuracy"] = accuracy
         rows: list[Row] = [

@@ -8,6 +8,7 @@ per numpy version.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
+
+from sgpsim.errors import SpecificationError, shown
 
 BLOCK_BYTES = 1 << 16
 """How much one stream draws at a time at the most: bounds the memory of 1,000 nodes to 64 MiB."""
@@ -31,6 +34,27 @@ def stream(seed: int, purpose: str, node: int = 0) -> np.random.Generator:
     table, place = divmod(int(node), TABLE)
     words: Any = _Words(_table(seed, purpose, table)[place])
     return np.random.Generator(np.random.PCG64(words))
+
+
+PURPOSES = frozenset(
+    {
+        "gradient", "compute", "matching", "random_peer", "random_exponential_peer", "erdos_renyi", "split", "synthetic data",
+        "quadratic centers", "quadratic curvature", "initialization", "observed variance", "laws of objectives", "bootstrap",
+        "trial of a text",
+    }
+)  # fmt: skip
+"""What sgpsim itself draws for; stragglers draw for their class and number, as in `MarkovSlow 0`."""
+
+
+def own_stream(seed: int, purpose: str, node: int) -> np.random.Generator:
+    """A text's own stream; SpecificationError for a purpose of sgpsim's, whose numbers would be those of the gradients'
+    noise, say, once more."""
+    if not isinstance(purpose, str) or not purpose or purpose in PURPOSES or re.fullmatch(r"[A-Z]\w* \d+", purpose):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SpecificationError(
+            f"node.generator({shown(purpose)}): a text's stream has a purpose of its own, a word that is none of"
+            f" {', '.join(sorted(PURPOSES))} nor a class with a number. Give such as 'coin'."
+        )
+    return stream(seed, purpose, node)
 
 
 TABLE = 256

@@ -8,6 +8,7 @@ method that does not depend on timing.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -129,3 +130,40 @@ def require_report(algorithm: Algorithm, step: int, latest: int, mass: Mass, lik
             f"{name} reports {f'a mass of shape {shape}' if shape else shown(mass)}; it must report a Mass whose value is an"
             f" array of shape {tuple(like.shape)}. Keep the shape."
         )
+
+
+def require_run(algorithm: Algorithm, activity: Any) -> Any:
+    """What `algorithm.run(node)` gave; SpecificationError where it is no coroutine."""
+    if inspect.isawaitable(activity) and hasattr(activity, "send"):
+        return activity
+    raise SpecificationError(
+        f"{type(algorithm).__name__}.run gives {shown(activity)}; it must be a coroutine function. Write `async def"
+        " run(self, node)`, with await and without yield."
+    )
+
+
+def require_activity(algorithm: Algorithm, activity: Any) -> Any:
+    """What a text spawns; SpecificationError where it is no coroutine."""
+    if inspect.isawaitable(activity) and hasattr(activity, "send"):
+        return activity
+    raise SpecificationError(
+        f"{type(algorithm).__name__} spawns {shown(activity)}; an activity must be a coroutine. Call an `async def` for it,"
+        " as in node.spawn(self.answer(node))."
+    )
+
+
+def require_ticket(algorithm: Algorithm, ticket: Any, kind: type) -> None:
+    """SpecificationError where a text joins what `spawn` did not give."""
+    if not isinstance(ticket, kind):
+        raise SpecificationError(
+            f"{type(algorithm).__name__} joins {shown(ticket)}; it must be what node.spawn gave. Keep that, and await"
+            " node.join of it."
+        )
+
+
+def refuse_awaited(algorithm: Algorithm) -> NoReturn:
+    """Refuse a text that awaits asyncio's calls, say: no event loop runs here."""
+    raise SpecificationError(
+        f"{type(algorithm).__name__} awaits what is none of its node's calls, such as asyncio's; no event loop runs here."
+        " Await only calls of the node that the text is given."
+    )

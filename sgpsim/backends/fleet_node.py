@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from sgpsim.backends.backend import Progress, refuse_round, require_report
+from sgpsim.backends.backend import Progress, refuse_round, require_activity, require_report
 from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
-from sgpsim.backends.gradient_batch import fitting, require_point
+from sgpsim.backends.gradient_batch import gradients_at, require_point
 from sgpsim.backends.monitor import Monitor
+from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.backends.stopping import require_progress
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
@@ -44,6 +45,7 @@ class FleetNode(Node):
         self.size, self.schedule = experiment.nodes, experiment.schedule
         self.dimension = experiment.objective.dimension
         self.refusal: SpecificationError | None = None
+        self.taken = StepsTaken()
         self.experiment, self.backend, self.progress = experiment, backend, progress
         self.algorithm, self.objective, self.seeds = experiment.algorithm, experiment.objective, experiment.seeds
         self.shape = (self.size, len(self.seeds), self.objective.dimension)
@@ -98,15 +100,19 @@ class FleetNode(Node):
             if self.target is not None and self.measurements.last_loss <= self.target:
                 self.reached_at, self.target = float(self.clock.now.max()), None
                 if not self.timed:
+                    self.taken.over = True
                     return  # without machines all nodes are at the same step
             if min(self.limit, self.reached_at) < float("inf"):
                 first = float(self.clock.now.min())
                 require_progress(self.experiment.budget, step, float(self.clock.now.max()))
                 if first >= self.limit or first > self.reached_at:
+                    self.taken.over = True
                     return
             self.step = step
+            self.taken.begun += 1
             yield step
             step += 1
+        self.taken.over = True
 
     def begin(self) -> Mass:
         starts = np.array(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape), order="C")
@@ -123,7 +129,7 @@ class FleetNode(Node):
     async def gradient(self, at: Array) -> Array:
         require_point(self.algorithm, at, self.like)
         flat = at.reshape(self.flat_shape)
-        found = fitting(self.objective, self.objective.gradients(self.owners, flat, self.draws.take()), flat)
+        found = gradients_at(self.objective, self.owners, flat, self.draws.take())
         if found.dtype != flat.dtype:
             found = typed_as(found, flat)
         found = found.reshape(self.shape)
@@ -193,6 +199,7 @@ class FleetNode(Node):
         if isinstance(mass, KeptShare):
             mass = mass.made()
         require_report(self.algorithm, step, self.reported, mass, self.like)
+        self.taken.report(step)
         self.mass, self.reported, self.reported_at = mass, step, self.clock.now
         if isinstance(mass.value, np.ndarray) and not math.isfinite(np.vdot(mass.value, mass.value)):
             self.monitor.finite(step, mass.value)  # squares may overflow where no value does
@@ -239,7 +246,7 @@ class FleetNode(Node):
         self._refuse_letters("farewell")
 
     def spawn(self, activity: Coroutine[Any, Any, None]) -> Any:
-        activity.close()
+        require_activity(self.algorithm, activity).close()
         self.refuse("calls node.spawn, but here one text moves all nodes at once and has no second activity")
 
     def join(self, activity: Any) -> Awaitable[None]:

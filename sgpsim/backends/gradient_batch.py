@@ -16,6 +16,7 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.reading import asked_at
 from sgpsim.streams import Reader, stream
 
 
@@ -29,8 +30,10 @@ def require_point(algorithm: Algorithm, at: Any, like: Any) -> None:
         )
 
 
-def fitting(objective: Objective, gradients: Any, points: Any) -> Any:
-    """`gradients` that `objective` gave at `points`, apart from these in memory; SpecificationError for another shape."""
+def gradients_at(objective: Objective, nodes: NDArray[Any], points: Any, draws: Any) -> Any:
+    """The objective's gradients at `points`, which it may only read, apart from these in memory; SpecificationError where
+    it writes into them, or for another shape."""
+    gradients = asked_at(objective.gradients, nodes, points, draws)
     if getattr(gradients, "shape", None) != points.shape:
         raise SpecificationError(
             f"{type(objective).__name__}.gradients gave {_kind(gradients)} at points of shape {tuple(points.shape)};"
@@ -99,7 +102,7 @@ class GradientBatch:
         else:
             order = np.array(pending)
             points, draws = self.points[order], np.array([self.draws[rank] for rank in pending])
-        found = fitting(self.objective, self.objective.gradients(order, points, draws), points)
+        found = gradients_at(self.objective, order, points, draws)
         found = found.astype(points.dtype, copy=False)
         for rank, gradient in zip(pending, found, strict=True):
             self.results[rank] = gradient

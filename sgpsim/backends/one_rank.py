@@ -8,12 +8,15 @@ with its ledger, whatever happened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.algorithms.algorithm import Algorithm
+from sgpsim.backends.backend import refuse_awaited, require_run
 from sgpsim.backends.membership import Membership
 from sgpsim.backends.post import MessageLost, PeerLost, Post
 from sgpsim.backends.record import Record, record_paths, row_type, spacing
@@ -43,7 +46,8 @@ def run_seed(
     node = TorchNode(backend, experiment, seed, post, record, member.pulse, _mean_over(member), clock, trace)
     try:
         with limited(backend.threads), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            _drive(experiment.algorithm.run(node))
+            _drive(experiment.algorithm, node)
+            record.line("steps", *astuple(node.taken))
             node.leaks += post.finish()
         for direction, accounts in (("sent", post.sent), ("taken", post.taken)):
             for peer, account in accounts.items():
@@ -60,13 +64,15 @@ def run_seed(
         record.close()
 
 
-def _drive(activity: Any) -> None:
-    """Run a coroutine whose awaits never hand control back."""
+def _drive(algorithm: Algorithm, node: TorchNode) -> None:
+    """Run the coroutine, whose awaits never hand control back."""
+    activity = require_run(algorithm, algorithm.run(node))
     try:
         activity.send(None)
     except StopIteration:
         return
-    raise RuntimeError("an algorithm awaited something that is none of its node's calls")
+    activity.close()
+    refuse_awaited(algorithm)
 
 
 def _mean_over(member: Membership) -> Callable[[NDArray[Any]], NDArray[Any]]:

@@ -20,6 +20,7 @@ from sgpsim.backends.backend import MonitorPolicy
 from sgpsim.backends.cuts import StepCuts
 from sgpsim.backends.monitor import Diverged, Leaking, Monitor
 from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type, spacing
+from sgpsim.backends.steps_taken import StepsTaken, oddities
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.metrics import Measurements
@@ -80,6 +81,9 @@ class Replay:
         if self.monitor.leaks and self.outcome != "diverged":
             self.outcome = "leaked"
             self.remarks = [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
+        taken = [StepsTaken(*told[1:]) for lines in self.lines for told in lines if told[0] == "steps"]
+        if self.outcome == "finished" and len(taken) == self.experiment.nodes:
+            self.remarks = oddities(self.experiment, (self.seed,), taken)
 
     def _cut_by_cut(self, tick: Callable[[], None]) -> None:
         cuts = self.cuts

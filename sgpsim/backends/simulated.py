@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from sgpsim.arguments import checked
 from sgpsim.backends.activities import Activities
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, refuse_awaited, require_fit, require_run
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
 from sgpsim.backends.monitor import Diverged, Leaking, Monitor
 from sgpsim.backends.simulated_node import SimulatedNode
+from sgpsim.backends.steps_taken import oddities
 from sgpsim.backends.stopping import Stopping
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
@@ -232,12 +233,19 @@ class Simulation:
         collecting = gc.isenabled()
         gc.disable()  # events make no cyclic garbage worth looking for, and looking costs a tenth of the time
         try:
-            activities = [node.spawn(self.algorithm.run(node)) for node in self.nodes]
+            activities = [
+                self.activities.begin(require_run(self.algorithm, self.algorithm.run(node)), node) for node in self.nodes
+            ]
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 if self.time_cuts is not None:
                     self.time_cuts.look(0.0)
                     self.tick()
-                self.environment.run()
+                try:
+                    self.environment.run()
+                except RuntimeError as error:
+                    if "Invalid yield value" not in str(error):
+                        raise
+                    refuse_awaited(self.algorithm)
                 if any(activity.process.is_alive for activity in activities) or any(node.waiting() for node in self.nodes):
                     raise Deadlock(self._who_waits())
                 self._end()
@@ -258,6 +266,8 @@ class Simulation:
         if self.outcome == "finished" and self.monitor.leaks:
             self.outcome = "leaked"
         self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
+        if self.outcome == "finished":
+            self.remarks += oddities(self.experiment, (self.seed,), [node.taken for node in self.nodes])
         self.events = events_so_far(self.environment)
 
     def place_of(self, error: BaseException) -> str:

@@ -19,16 +19,17 @@ import simpy
 from simpy.events import Timeout
 
 from sgpsim.backends.activities import Activity
-from sgpsim.backends.backend import refuse_round, require_report
+from sgpsim.backends.backend import refuse_round, require_activity, require_report, require_ticket
 from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
 from sgpsim.backends.letters import FAREWELL, Letters, Waits
 from sgpsim.backends.monitor import lost
+from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import require_note
 from sgpsim.node import Letter, Node
-from sgpsim.streams import stream
+from sgpsim.streams import own_stream
 
 if TYPE_CHECKING:
     from sgpsim.backends.simulated import Simulation
@@ -62,6 +63,7 @@ class SimulatedNode(Node):
         self.letters = Letters(self._environment, self._waits)
         self.held = Mass(simulation.starts[rank], 1.0)
         self._reported = -1
+        self.taken = StepsTaken()
         self.now = 0.0
 
     @property
@@ -70,8 +72,10 @@ class SimulatedNode(Node):
         step = 0
         while stopping.may_begin(step, environment.now):
             self.step = step
+            self.taken.begun += 1
             yield step
             step += 1
+        self.taken.over = True
 
     def begin(self) -> Mass:
         mass = Mass(self._simulation.starts[self.rank].copy(), 1.0)
@@ -277,6 +281,7 @@ class SimulatedNode(Node):
         simulation, now = self._simulation, self._environment.now
         require_report(simulation.algorithm, step, self._reported, mass, simulation.starts[self.rank])
         self._reported = step
+        self.taken.report(step)
         self.held, self.now = mass, now
         flight = self._flight
         if flight:
@@ -302,7 +307,7 @@ class SimulatedNode(Node):
         )
 
     def generator(self, purpose: str) -> np.random.Generator:
-        return stream(self._simulation.seed, purpose, self.rank)
+        return own_stream(self._simulation.seed, purpose, self.rank)
 
     def send(self, to: int, mass: Mass, channel: str = "push") -> None:
         simulation, environment = self._simulation, self._environment
@@ -361,10 +366,12 @@ class SimulatedNode(Node):
         self.send(to, FAREWELL, channel)
 
     def spawn(self, activity: Coroutine[Any, Any, None]) -> Activity:
+        require_activity(self._simulation.algorithm, activity)
         return self._simulation.activities.begin(activity, self)
 
     @types.coroutine
     def join(self, activity: Activity) -> Generator[simpy.Event, Any, None]:
+        require_ticket(self._simulation.algorithm, activity, Activity)
         yield from activity.joined()
 
     def release(self) -> None:

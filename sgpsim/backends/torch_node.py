@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import refuse_round, require_report
-from sgpsim.backends.gradient_batch import fitting, require_point
+from sgpsim.backends.backend import refuse_round, require_activity, require_report
+from sgpsim.backends.gradient_batch import gradients_at, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
 from sgpsim.backends.record import Record
+from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.budget import most_steps
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import require_note
 from sgpsim.node import Letter, Node
-from sgpsim.streams import Reader, stream
+from sgpsim.streams import Reader, own_stream, stream
 
 if TYPE_CHECKING:
     from sgpsim.backends.torch_distributed import TorchDistributed
@@ -67,6 +68,7 @@ class TorchNode(Node):
         self._me = np.array([self.rank])
         self._like = experiment.starts()[self.rank]
         self._reported = -1
+        self.taken = StepsTaken()
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
         self._flying = experiment.algorithm.leaves_in_flight
         self._step = 0
@@ -83,7 +85,9 @@ class TorchNode(Node):
         for step in range(most):
             self._step = step
             self._pulse.step(step)
+            self.taken.begun += 1
             yield step
+        self.taken.over = True
 
     def begin(self) -> Mass:
         self._record.row["round"] = -1
@@ -96,7 +100,7 @@ class TorchNode(Node):
         draw = np.array([self._draws.take()])
         require_point(self._experiment.algorithm, at, self._like)
         objective, points = self._experiment.objective, at[None]
-        gradient = fitting(objective, objective.gradients(self._me, points, draw), points)[0].astype(at.dtype, copy=False)
+        gradient = gradients_at(objective, self._me, points, draw)[0].astype(at.dtype, copy=False)
         self.gradients += 1
         if self._durations is not None:
             self._durations.sleep(begin, self._clock)
@@ -205,13 +209,14 @@ class TorchNode(Node):
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         require_report(self._experiment.algorithm, step, self._reported, mass, self._like)
         self._reported = step
+        self.taken.report(step)
         self._record.report(step, self._clock(), mass, move)
 
     def note(self, metric: str, value: float) -> None:
         self._record.line("note", self._step + 1, self._clock(), metric, require_note(metric, value))
 
     def generator(self, purpose: str) -> np.random.Generator:
-        return stream(self._seed, purpose, self.rank)
+        return own_stream(self._seed, purpose, self.rank)
 
     def send(self, to: int, mass: Mass, channel: str = "push") -> None:
         self._refuse()
@@ -227,7 +232,7 @@ class TorchNode(Node):
         self._refuse()
 
     def spawn(self, activity: Coroutine[Any, Any, None]) -> Any:
-        activity.close()
+        require_activity(self._experiment.algorithm, activity).close()
         self._refuse()
 
     async def join(self, activity: Any) -> None:

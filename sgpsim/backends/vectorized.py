@@ -15,11 +15,12 @@ from dataclasses import replace
 import numpy as np
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, refuse_awaited, require_fit, require_run
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.guarded_fleet import GuardedFleet
 from sgpsim.backends.monitor import Diverged, Leaking
 from sgpsim.backends.own_text import from_outside, not_looked_at, require_same_numbers
+from sgpsim.backends.steps_taken import oddities
 from sgpsim.budget import Seconds, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
@@ -168,6 +169,8 @@ class Vectorized(Backend):
             ending, outcome, remarks = error, "failed", list(fleet.monitor.leaks)
         if fleet.monitor.leaks and outcome == "finished":
             outcome, remarks = "leaked", list(fleet.monitor.leaks)
+        if outcome == "finished":
+            remarks = oddities(experiment, experiment.seeds, [fleet.taken])
         if self.cluster is not None:
             traffic.append(fleet.clock.traffic(experiment.seeds, ended))
         run = Run(
@@ -200,7 +203,8 @@ def _place(fleet: FleetNode | None) -> str:
 def _drive(experiment: Experiment, fleet: FleetNode) -> None:
     """Run the coroutine straight through; on a fleet nothing waits. A text from outside sees guarded arrays."""
     try:
-        coroutine = experiment.algorithm.run(GuardedFleet(fleet) if from_outside(experiment.algorithm) else fleet)
+        node = GuardedFleet(fleet) if from_outside(experiment.algorithm) else fleet
+        coroutine = require_run(experiment.algorithm, experiment.algorithm.run(node))
         coroutine.send(None)  # pyright: ignore[reportUnknownMemberType]
     except StopIteration:
         if fleet.refusal is not None:
@@ -211,7 +215,4 @@ def _drive(experiment: Experiment, fleet: FleetNode) -> None:
             raise fleet.refusal from None
         raise
     coroutine.close()
-    raise SpecificationError(
-        f"Vectorized cannot run {type(experiment.algorithm).__name__}: its text awaits what is none of its node's calls."
-        " Await only calls of the node that the text is given."
-    )
+    refuse_awaited(experiment.algorithm)

@@ -35,6 +35,7 @@ def check_objective(
     generator = stream(seed, "laws of objectives")
     sampled = objective.start() + spread * generator.standard_normal((points, objective.dimension))
     check_draws(objective, seed)
+    check_leaves_points(objective, sampled)
     check_batches(objective, sampled, seed, same_bits)
     check_derivative(objective, sampled, generator)
     check_mean_of_nodes(objective, sampled)
@@ -57,6 +58,19 @@ def check_draws(objective: Objective, seed: int) -> None:
             )
 
 
+def check_leaves_points(objective: Objective, points: NDArray[np.float64]) -> None:
+    """loss, full_gradient, accuracy and local_gradients leave the points that they are given as they were."""
+    everywhere = np.repeat(points[:, None, :], objective.nodes, axis=1)
+    asked = [(function, at) for function in ("loss", "full_gradient", "accuracy") for at in (points, points[0])]
+    for name, at in (*asked, ("local_gradients", everywhere)):
+        given = at.copy()
+        getattr(objective, name)(given)
+        assert np.array_equal(given, at), (
+            f"{type(objective).__name__}.{name} writes into the points that it is given; they are those of the run."
+            " Work on a copy"
+        )
+
+
 def check_batches(objective: Objective, points: NDArray[np.float64], seed: int, same_bits: bool) -> None:
     """A gradient is the same alone and in a batch of any company, keeps the type of its point, and leaves its input
     alone."""
@@ -70,7 +84,10 @@ def check_batches(objective: Objective, points: NDArray[np.float64], seed: int, 
         assert together.dtype == kind and together.shape == at.shape, (
             f"gradients at {kind.__name__} {at.shape} are {together.dtype} {together.shape}"
         )
-        assert np.array_equal(at, before), "gradients changes the points that it is given"
+        assert np.array_equal(at, before), (
+            f"{type(objective).__name__}.gradients changes the points that it is given; they are those of the run. Work on"
+            " a copy"
+        )
         order = np.arange(count)[::-1]
         back = objective.gradients(nodes[order], at[order], taken[order])[order]
         alone = np.concatenate(

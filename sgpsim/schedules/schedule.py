@@ -14,13 +14,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 
 KEPT_ROUNDS = 256
 """Rounds kept ready of a schedule without a period; a node's clock may run ahead of another's by the diameter."""
@@ -146,6 +147,8 @@ class Schedule(ABC):
         senders: list[list[int]] = [[] for _ in range(self.size)]
         for sender in range(self.size):
             shares = self.shares(sender, step)
+            if not all(type(receiver) is int and type(share) is float for receiver, share in shares.items()):
+                self._require_shares(sender, step, shares)
             kept[sender] = float(shares.get(sender, 0.0))
             sent = tuple((receiver, float(share)) for receiver, share in shares.items() if receiver != sender)
             for receiver, _ in sent:
@@ -157,6 +160,17 @@ class Schedule(ABC):
                 senders[receiver].append(sender)
             pushes.append(sent)
         return Round(tuple(kept), tuple(pushes), tuple(tuple(found) for found in senders))
+
+    def _require_shares(self, sender: int, step: int, shares: Mapping[int, float]) -> None:
+        """Raise unless all receivers are whole numbers (1.0 would merge with node 1) and all shares are numbers."""
+        for receiver, share in shares.items():
+            whole = isinstance(receiver, int | np.integer) and not isinstance(receiver, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not whole or not isinstance(share, Real) or isinstance(share, bool | np.bool_):
+                raise SpecificationError(
+                    f"{type(self).__name__}(size={self.size}): at step {step} the shares of node {sender} give"
+                    f" {shown(receiver)} the share {shown(share)}; a receiver must be a whole number and a share a number."
+                    " Give such as {0: 0.5, 1: 0.5}."
+                )
 
     def matrix(self, step: int) -> csr_array:
         """P of `step`: P[receiver, sender], column stochastic, rows stored own share first, then ascending senders."""
