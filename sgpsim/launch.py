@@ -137,6 +137,8 @@ def launch_file(
         stop.folder = place or getattr(stop, "folder", None)  # pyright: ignore[reportAttributeAccessIssue]
         raise
     finally:
+        if not (folder / "job.json").exists():  # a disk that was full from the first
+            discard(folder)
         os.close(lock)
     if there is not None:
         tell(f"found in {there}, where another launch has kept the same run meanwhile; that is the one that is shown")

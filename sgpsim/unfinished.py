@@ -79,8 +79,11 @@ def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: flo
         ],
     }
     written = folder / f"job-{os.getpid()}"  # several processes may write the same job
-    written.write_text(json.dumps(job), encoding="utf-8")
-    os.replace(written, folder / "job.json")
+    try:
+        written.write_text(json.dumps(job), encoding="utf-8")
+        os.replace(written, folder / "job.json")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None  # a full disk names no file
 
 
 def read_job(folder: Path) -> dict[str, Any]:

@@ -202,6 +202,20 @@ def test_an_error_that_nobody_foresaw_leaves_the_records_to_the_next_launch(
     assert "what was measured lies in" in sentence
 
 
+def test_a_disk_that_is_full_from_the_first_is_named_and_nothing_is_left(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out.parent / "job.toml").write_text(TOML)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")  # as a write says it, without the file
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match=str(out)):
+        launch_file(out.parent / "job.toml", out=out)
+    assert list(out.iterdir()) == []
+
+
 def test_the_same_run_of_another_launch_meanwhile_is_shown_and_said(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
