@@ -31,7 +31,7 @@ def drawn(count: int, number: int) -> list[Experiment]:
     collected: list[Experiment] = []
 
     @seed(number)
-    @settings(max_examples=count, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=count, database=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], deadline=None)
     @given(experiments(most_nodes=4))
     def collect(experiment: Experiment) -> None:
         collected.append(experiment)
