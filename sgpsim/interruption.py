@@ -29,10 +29,15 @@ def interruptible() -> Generator[None]:
             signal.signal(number, handler)
 
 
+class Interrupted(KeyboardInterrupt):
+    """The first signal. A class of its own because `python -m`, once a bare KeyboardInterrupt has passed through the `exec`
+    of a string (as while a dataclass is defined), ends by SIGINT whatever the exit code was to be."""
+
+
 def _first(number: int, frame: FrameType | None) -> None:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)
-    raise KeyboardInterrupt(number)
+    raise Interrupted(number)
 
 
 def _signal_of(stop: KeyboardInterrupt) -> signal.Signals:

@@ -25,7 +25,7 @@ from sgpsim.backends.record import record_paths
 from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError, require_folder_name
 from sgpsim.experiment import Experiment
-from sgpsim.interruption import SIGNALS, code_of, name_of
+from sgpsim.interruption import SIGNALS, Interrupted, code_of, name_of
 from sgpsim.keys import key
 from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.store import Store, load
@@ -134,7 +134,7 @@ def _one_signal() -> Generator[list[int]]:
     def first(number: int, frame: FrameType | None) -> None:
         if not seen:
             seen.append(number)
-            raise KeyboardInterrupt(number)
+            raise Interrupted(number)
 
     before = {number: signal.signal(number, first) for number in SIGNALS}
     try:

@@ -284,3 +284,18 @@ def test_an_interruption_while_the_run_is_saved_keeps_the_whole_run(
         Store(tmp_path).run("job", experiment(), Vectorized())
     folder = caught.value.folder  # pyright: ignore[reportAttributeAccessIssue]
     assert folder == calls[0] and load(folder).outcome == "finished"
+
+
+def test_an_interruption_while_a_class_is_defined_ends_with_its_own_code(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from sgpsim.interruption import code_of, interruptible
+with interruptible():
+    try:
+        exec("import os, signal; os.kill(os.getpid(), signal.SIGTERM); [None for _ in range(10**6)]")
+    except KeyboardInterrupt as stop:
+        sys.exit(code_of(stop))
+"""
+    (tmp_path / "defines.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])}
+    assert subprocess.run([sys.executable, "-m", "defines"], env=environment, check=False).returncode == 143
