@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from sgpsim import commands
-from sgpsim.errors import Deadlock, MassLeak, NodeFailure, NotSaved, SpecificationError
+from sgpsim.errors import Deadlock, MassLeak, NodeFailure, Notice, NotSaved, SpecificationError
 from sgpsim.interruption import code_of, interruptible, name_of
 
 NOT_WRITTEN = 6
@@ -94,8 +94,8 @@ def _code_of(arguments: Sequence[str] | None) -> int:
 
 
 def _warn(message: Warning | str, category: type[Warning], *more: Any) -> None:
-    """What a run will cost as a sentence, all other warnings as Python shows them."""
-    if category.__name__ == "CostWarning":
+    """Our own notices as sentences, all other warnings as Python shows them."""
+    if issubclass(category, Notice):
         _complain(str(message))
     else:
         print(warnings.formatwarning(message, category, *more[:2]), file=sys.stderr, end="")

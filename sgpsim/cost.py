@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import Notice, SpecificationError
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import probe
 
@@ -31,7 +31,7 @@ SPAN_BYTES = 600.0
 """Of what a trace keeps of one node at one step."""
 
 
-class CostWarning(UserWarning):
+class CostWarning(Notice):
     """A run will need much memory or time."""
 
 

@@ -75,6 +75,10 @@ class NotSaved(RuntimeError):
         self.run, self.folder = run, folder
 
 
+class Notice(UserWarning):
+    """Something that a user hears before a run begins; the command line says it as a sentence."""
+
+
 def shown(value: Any, longest: int = LONGEST_VALUE) -> str:
     """`value` as a message repeats it: on one line, not longer than `longest`, whatever it is."""
     try:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import warnings
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, Progress
-from sgpsim.errors import LONGEST_PATH, MassLeak, NotSaved, SpecificationError, note, require_folder_name, shown
+from sgpsim.errors import LONGEST_PATH, MassLeak, Notice, NotSaved, SpecificationError, note, require_folder_name, shown
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
@@ -65,7 +66,8 @@ class Store:
     def run(
         self, name: str, experiment: Experiment, backend: Backend, progress: Progress | None = None
     ) -> tuple[Run, Path, bool]:
-        """(run, its folder, whether it was there already).
+        """(run, its folder, whether it was there already). What killed programs left is made runs of first, with a Notice
+        for each.
 
         Raises MassLeak where the monitor found one and is set to raise, KeyboardInterrupt where the user ended the run,
         and whatever a user's class raises, as it is, with a note that says where what was measured lies; what was
@@ -76,7 +78,8 @@ class Store:
         backend.check(experiment)
         require_unchanged((experiment, backend))
         self.require_writable()
-        self.recover()
+        for sentence in self.recover():
+            warnings.warn(sentence, Notice, stacklevel=2)
         there = self.find(experiment, backend)
         if there is not None:
             return load(there), there, True

@@ -15,9 +15,11 @@ import polars as pl
 import pytest
 
 from sgpsim import SGP, Cluster, Experiment, Quadratic, Simulated, Steps, Store, Vectorized, journal, load
+from sgpsim.__main__ import main
 from sgpsim.backends.backend import Backend
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
+from sgpsim.errors import Notice
 from sgpsim.journal import PREFIX, Journal
 from sgpsim.metrics import Row
 from sgpsim.objectives.quadratic import QuadraticArrays
@@ -67,6 +69,21 @@ def test_what_a_killed_program_measured_is_the_beginning_of_the_whole_run(
     assert not old and whole.metrics.head(run.metrics.height).equals(run.metrics)
     assert run.metrics.height * 13 == whole.metrics.height * cuts / (2 if isinstance(backend, Simulated) else 1)
     assert not list(tmp_path.glob(f"{PREFIX}*")) and Store(tmp_path).recover() == []
+
+
+def test_a_run_says_once_what_killed_programs_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dying(tmp_path, BACKENDS[1], 3, monkeypatch)
+    with pytest.warns(Notice, match="an earlier run was killed; what was measured lies in") as seen:
+        Store(tmp_path).run("job", EXPERIMENT, BACKENDS[1])
+    assert len(seen) == 1
+    dying(tmp_path / "runs", BACKENDS[1], 3, monkeypatch)
+    example = Path(__file__).parents[1] / "examples" / "straggler.toml"
+    for expected in (1, 0):
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(example), "budget.count=2", "--out", str(tmp_path / "runs")])
+        assert ended.value.code == 0 and capsys.readouterr().err.count("sgpsim: an earlier run was killed") == expected
 
 
 @pytest.mark.parametrize("check_every", [1, 10])

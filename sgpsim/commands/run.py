@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,8 +72,6 @@ def main(
         trace=getattr(chosen, "trace", False),
     )
     print(reason)
-    for sentence in Store(out).recover():
-        print(f"sgpsim: {sentence}", file=sys.stderr)
     folder: Path | None = None
     try:
         with bar(name) as progress:
