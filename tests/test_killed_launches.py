@@ -212,6 +212,14 @@ def test_a_seed_that_diverged_makes_no_whole_run_of_a_launch_that_was_killed(tmp
     assert Store(tmp_path / "runs").find(experiment, TorchDistributed()) is None
 
 
+def test_seeds_that_a_killed_launch_did_not_begin_are_said_and_have_no_end(tmp_path: Path) -> None:
+    left(tmp_path / "runs")
+    (sentence,) = recover(tmp_path / "runs")
+    run = load(sentence.split("lies in ")[1])
+    assert "not begun, and NaN at the end: seed 1" in run.remarks
+    assert np.isfinite(run.final.values[:, 0]).all() and all(np.isnan(part[:, 1]).all() for part in run.final)
+
+
 LINES = [
     "5\n", "[]\n", '["note"]\n', "{}\n", "no JSON\n", "[" * 100_000 + "\n", '["span"]\n', '["waited", "x"]\n', '["note", 1, 2, "x", "y"]\n',
 ]  # fmt: skip

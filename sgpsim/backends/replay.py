@@ -24,7 +24,7 @@ from sgpsim.backends.steps_taken import StepsTaken, oddities
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.metrics import Measurements
-from sgpsim.run import Final, Outcome, Run, joined_trajectories, provenance
+from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance
 from sgpsim.threads import limited
 from sgpsim.trace import Trace, TraceBuilder
 
@@ -193,12 +193,14 @@ def as_run(
         if replay.outcome == "leaked" or outcome == "finished":  # a seed that diverged makes no whole run of one cut short
             outcome = replay.outcome
     last = [replay.last for replay in replays]
-    last += last[-1:] * (len(experiment.seeds) - len(last))  # a failure may have ended the run before the last seed
+    whole = len(replays) == len(experiment.seeds)
+    trajectories = [replay.cuts.trajectory() for replay in replays]
 
     def final(name: str) -> NDArray[Any]:
         return np.stack([np.stack([row[name] for row in rows]) for rows in last], axis=1)
 
     remarks = [remark for replay in replays for remark in replay.remarks]
+    remarks += not_begun(experiment.seeds[len(replays) :])  # a failure may have ended the run before the last seed
     if any(replay.summed and replay.outcome == "diverged" for replay in replays):
         remarks.append(
             f"rows of {experiment.objective.dimension} numbers are kept every {experiment.measure_every} steps alone, so"
@@ -212,9 +214,9 @@ def as_run(
         experiment,
         "TorchDistributed",
         pl.concat([replay.measurements.table() for replay in replays]),
-        Final(final("value"), final("weight"), final("time")),
+        Final(final("value"), final("weight"), final("time")).padded(len(experiment.seeds)),
         replays[0].trace() if backend.trace else None,
-        joined_trajectories([replay.cuts.trajectory() for replay in replays]) if backend.keep_trajectory else None,
+        joined_trajectories(trajectories) if backend.keep_trajectory and whole else None,
         outcome,
         tuple([failure, *remarks] if failure else remarks),
         {
