@@ -10,8 +10,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,23 @@ def _written(value: Any, longest: int) -> str:
         value = value[: longest + 1]  # whatever follows would be cut off
     words = " ".join(repr(value)[: 10 * longest].split())
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+
+
+def kind_of(value: Any) -> str:
+    """What sort of thing stands where an array should, in words."""
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return f"an object of the class {type(value).__name__}"
+    return f"an array of shape {tuple(value.shape)} and type {value.dtype}"
+
+
+def require_seconds(what: str, seconds: Any) -> float:
+    """`seconds` as a float; SpecificationError unless they are one finite number of at least 0. what: who gave them."""
+    if not isinstance(seconds, Real) or isinstance(seconds, bool) or not 0.0 <= seconds <= sys.float_info.max:  # pyright: ignore[reportOperatorIssue]
+        raise SpecificationError(
+            f"{what} gave {kind_of(seconds) if getattr(seconds, 'shape', ()) else shown(seconds)} as seconds; they must be"
+            " one finite number of at least 0. Give such as 0.001."
+        )
+    return float(seconds)
 
 
 def one_line(error: BaseException, longest: int = 500) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import ordered_mean
-from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.objective import Objective, evaluated
 from sgpsim.objectives.reading import asked_at
 from sgpsim.single_values import is_number
 
@@ -104,9 +104,11 @@ class Measurements:
         average64 = np.asarray(average, dtype=np.float64)
         with np.errstate(all="ignore"):
             distances = np.linalg.norm(np.asarray(points, dtype=np.float64) - average64, axis=-1)
-            gradient = np.asarray(asked_at(self.objective.full_gradient, average64))
+            objective, each = self.objective, average64.shape[:-1]
+            gradient = asked_at(objective.full_gradient, average64)
+            gradient = evaluated(objective, "full_gradient", gradient, average64, average64.shape)
             found: dict[str, Any] = {
-                "loss": asked_at(self.objective.loss, average64),
+                "loss": evaluated(objective, "loss", asked_at(objective.loss, average64), average64, each),
                 "squared_gradient_norm": np.einsum("...d,...d->...", gradient, gradient),
                 "consensus_max": distances.max(axis=0),
                 "consensus_mean": ordered_mean(distances),
@@ -114,9 +116,9 @@ class Measurements:
                 "mass_defect": defects,
                 "bytes_sent": sent,
             }
-            accuracy = asked_at(self.objective.accuracy, average64)
+            accuracy = asked_at(objective.accuracy, average64)
             if accuracy is not None:
-                found["accuracy"] = accuracy
+                found["accuracy"] = evaluated(objective, "accuracy", accuracy, average64, each)
         rows: list[Row] = [
             (seed, cut, step, -1, time, metric, value)
             for metric, values in found.items()

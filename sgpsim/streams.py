@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
-from sgpsim.errors import SpecificationError, shown
+from sgpsim.errors import SpecificationError, kind_of, shown
 
 BLOCK_BYTES = 1 << 16
 """How much one stream draws at a time at the most: bounds the memory of 1,000 nodes to 64 MiB."""
@@ -89,6 +89,16 @@ def block_length(bytes_each: int, most: int = 512) -> int:
     return max(1, min(most, BLOCK_BYTES // max(bytes_each, 1)))
 
 
+def endless(what: str, blocks: Any) -> Iterator[Any]:
+    """Blocks that a user's class draws, `what` in words; SpecificationError where they come to an end, or are none."""
+    if not hasattr(blocks, "__next__"):
+        raise SpecificationError(
+            f"{what} gave {kind_of(blocks)}; it must be an iterator of blocks. Write it as a generator: while True: yield a block."
+        )
+    yield from blocks
+    raise SpecificationError(f"{what} came to an end; blocks of draws are endless. Write it as a generator with `while True`.")
+
+
 class Reader:
     """Takes an endless iterator of blocks one row at a time."""
 
@@ -133,6 +143,10 @@ class FleetReader:
         position = self._next
         if position == self._length:
             blocks = [next(blocks) for blocks in self._streams]
+            kinds = {(block.shape, block.dtype) for block in blocks}
+            if len(kinds) > 1:
+                several = " and ".join(sorted(f"shape {shape} and type {dtype}" for shape, dtype in kinds)[:2])
+                raise SpecificationError(f"nodes draw blocks of {several}; all nodes' blocks have one. Draw equal blocks.")
             self._length = len(blocks[0])
             self._block = np.stack(blocks, axis=1).reshape(self._length, *self._shape, *blocks[0].shape[1:])
             position = 0

@@ -18,7 +18,6 @@ from scipy.sparse import coo_array, csr_array
 
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic
-from sgpsim.clusters.network import require_seconds
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.streams import FleetReader, scalars
 
@@ -215,8 +214,7 @@ class FleetClock:
         pair = (0, 1) if self.cluster.uniform else (sender, receiver)
         found = self._wires.get(pair)
         if found is None:
-            wire = self.cluster.wire(sender, receiver, self.message_size)
-            found = self._wires[pair] = require_seconds(wire, sender, receiver)
+            found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
         return found
 
     def _compile(self, step: int) -> _Plan:

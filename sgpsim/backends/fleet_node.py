@@ -18,7 +18,7 @@ from sgpsim.backends.backend import Progress, refuse_round, require_activity, re
 from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
-from sgpsim.backends.gradient_batch import gradients_at, require_point
+from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
 from sgpsim.backends.monitor import Monitor
 from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.backends.stopping import require_progress
@@ -30,7 +30,7 @@ from sgpsim.mass import Array, Mass, ordered_mean, ordered_sum, typed_as, wide_s
 from sgpsim.metrics import Keep, Measurements
 from sgpsim.node import Letter, Node
 from sgpsim.run import Final, Trajectory
-from sgpsim.streams import FleetReader, stream
+from sgpsim.streams import FleetReader
 
 if TYPE_CHECKING:
     from sgpsim.backends.vectorized import Vectorized
@@ -58,11 +58,7 @@ class FleetNode(Node):
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
         self.measurements = Measurements(self.objective, self.seeds, keep)
         self.monitor = Monitor(backend.monitor, self.size, dtype)
-        streams = [
-            self.objective.draws(node, stream(seed, "gradient", node))
-            for node in range(self.size)
-            for seed in self.seeds
-        ]
+        streams = [draws_of(self.objective, node, seed) for node in range(self.size) for seed in self.seeds]
         self.draws = FleetReader(streams, (self.size * len(self.seeds),))
         self.owners = np.repeat(np.arange(self.size), len(self.seeds))
         self.watched = backend.monitor != "off"

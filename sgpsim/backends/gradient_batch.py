@@ -7,17 +7,18 @@ batch, so only the speed depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.algorithms.algorithm import Algorithm
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, kind_of
 from sgpsim.experiment import Experiment
-from sgpsim.objectives.objective import Objective
+from sgpsim.objectives.objective import Objective, real
 from sgpsim.objectives.reading import asked_at
-from sgpsim.streams import Reader, stream
+from sgpsim.streams import Reader, endless, stream
 
 
 def require_point(algorithm: Algorithm, at: Any, like: Any) -> None:
@@ -25,29 +26,35 @@ def require_point(algorithm: Algorithm, at: Any, like: Any) -> None:
     would spread or round it without a word."""
     if getattr(at, "shape", None) != like.shape or at.dtype != like.dtype:
         raise SpecificationError(
-            f"{type(algorithm).__name__} asks for a gradient at {_kind(at)}; a point here is {_kind(like)}. Multiply by"
+            f"{type(algorithm).__name__} asks for a gradient at {kind_of(at)}; a point here is {kind_of(like)}. Multiply by"
             " Python's numbers, which change no type, and keep the shape."
         )
 
 
+def draws_of(objective: Objective, node: int, seed: int) -> Iterator[NDArray[Any]]:
+    """The blocks of draws of a node's gradients; SpecificationError where they end, or one is no block."""
+    what = f"{type(objective).__name__}.draws for node {node}"
+    for block in endless(what, objective.draws(node, stream(seed, "gradient", node))):
+        if not isinstance(block, np.ndarray) or not block.shape or not len(block):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecificationError(
+                f"{what} gave {kind_of(block)}; a block is an array whose first axis counts gradients. Give such as"
+                " generator.standard_normal((64, dimension))."
+            )
+        yield block
+
+
 def gradients_at(objective: Objective, nodes: NDArray[Any], points: Any, draws: Any) -> Any:
     """The objective's gradients at `points`, which it may only read, apart from these in memory; SpecificationError where
-    it writes into them, or for another shape."""
+    it writes into them, for another shape, or for what are no real numbers."""
     gradients = asked_at(objective.gradients, nodes, points, draws)
-    if getattr(gradients, "shape", None) != points.shape:
+    if getattr(gradients, "shape", None) != points.shape or not real(gradients):
         raise SpecificationError(
-            f"{type(objective).__name__}.gradients gave {_kind(gradients)} at points of shape {tuple(points.shape)};"
-            " both must have one shape. Give one gradient a point."
+            f"{type(objective).__name__}.gradients gave {kind_of(gradients)} at points of shape {tuple(points.shape)} and"
+            f" type {points.dtype}; both must have one shape, and be real numbers. Give one gradient a point."
         )
     if isinstance(gradients, np.ndarray) and np.may_share_memory(gradients, points):
         return gradients.copy()  # f = |x|^2 / 2 has its points for gradients, and points are written over
     return gradients
-
-
-def _kind(value: Any) -> str:
-    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        return f"an object of the class {type(value).__name__}"
-    return f"an array of shape {tuple(value.shape)} and type {value.dtype}"
 
 
 class GradientBatch:
@@ -57,7 +64,7 @@ class GradientBatch:
         objective = experiment.objective
         self.objective, self.algorithm = objective, experiment.algorithm
         self.look_ahead = look_ahead
-        self.readers = [Reader(objective.draws(rank, stream(seed, "gradient", rank))) for rank in range(experiment.nodes)]
+        self.readers = [Reader(draws_of(objective, rank, seed)) for rank in range(experiment.nodes)]
         self.points: NDArray[Any] = np.zeros((experiment.nodes, objective.dimension), experiment.dtype)
         self.draws: list[Any] = [None] * experiment.nodes
         self.pending: list[int] = []

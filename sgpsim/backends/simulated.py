@@ -31,7 +31,6 @@ from sgpsim.backends.steps_taken import oddities
 from sgpsim.backends.stopping import Stopping
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
-from sgpsim.clusters.network import require_seconds
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
@@ -191,8 +190,7 @@ class Simulation:
         pair = (sender, receiver)
         found = self._wires.get(pair)
         if found is None:
-            wire = self.cluster.wire(sender, receiver, self.message_size)
-            found = self._wires[pair] = require_seconds(wire, sender, receiver)
+            found = self._wires[pair] = self.cluster.wire(sender, receiver, self.message_size)
         return found
 
     @cached_property

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.backends.backend import refuse_round, require_activity, require_report
-from sgpsim.backends.gradient_batch import gradients_at, require_point
+from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
 from sgpsim.backends.record import Record
@@ -64,7 +64,7 @@ class TorchNode(Node):
             clock,
             trace,
         )
-        self._draws = Reader(experiment.objective.draws(self.rank, stream(seed, "gradient", self.rank)))
+        self._draws = Reader(draws_of(experiment.objective, self.rank, seed))
         self._me = np.array([self.rank])
         self._like = experiment.starts()[self.rank]
         self._reported = -1

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.clusters.collective import Collective, Ring
-from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
+from sgpsim.clusters.compute_time import BLOCK, ComputeTime, ConstantTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.network import Load, Network, Wire, Wires, require_wire
+from sgpsim.clusters.network import Load, Network, Wire, Wires, require_sound
 from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import SpecificationError, shown
+from sgpsim.errors import SpecificationError, kind_of, require_seconds, shown
 from sgpsim.ranges import Nodes
 from sgpsim.specification import specification
-from sgpsim.streams import stream
+from sgpsim.streams import endless, stream
 
 
 @specification(eq=False)
@@ -81,8 +81,9 @@ class Cluster:
         return self.graph is None and uniform
 
     def wire(self, sender: int, receiver: int, size: float) -> Wire:
-        """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path."""
-        return require_wire(self._wires().wire(sender, receiver, size), sender, receiver)
+        """The wire from `sender` to `receiver` for messages of `size` bytes; SpecificationError without a path, or where
+        the network gives what are no seconds."""
+        return require_sound(self._wires().wire(sender, receiver, size), sender, receiver)
 
     def loads(self, sent: Mapping[tuple[int, int], float]) -> list[Load]:
         """What every link of the graph carries, where `sent` bytes went from sender to receiver, by pair."""
@@ -118,7 +119,8 @@ class Cluster:
             lines = [self._line(sender, receiver, size) for sender, receiver in pairs]
             memo[size] = Wire(max(line.occupancy for line in lines), max(line.latency for line in lines))
             object.__setattr__(self, "_slowest", memo)
-        return self.collective.seconds(self.nodes, size, memo[size].latency, memo[size].occupancy)
+        seconds = self.collective.seconds(self.nodes, size, memo[size].latency, memo[size].occupancy)
+        return require_seconds(f"{type(self.collective).__name__}.seconds({self.nodes} nodes, {size:g} bytes)", seconds)
 
     def _line(self, sender: int, receiver: int, size: float) -> Wire:
         """What an empty message costs (as latency) and every byte more (as occupancy), which is all that the closed form
@@ -148,14 +150,21 @@ class Cluster:
         """Endless blocks of `node`'s compute times: base times pace times the factors of stragglers that hold from the
         start. Base times are drawn at (seed, compute, node), whatever else the cluster has."""
         pace = self.pace(node)
-        causes = [factors for since, factors in self._causes(node, seed) if since <= 0.0]
-        for block in self.compute.durations(node, stream(seed, "compute", node)):
+        causes = [blocks for since, blocks in self._causes(node, seed) if since <= 0.0]
+        drawn = self.compute.durations(node, stream(seed, "compute", node))
+        for block in _blocks(self.compute, "durations", node, drawn):
             found = block * pace
-            for factors in causes:
-                found = found * next(factors)
-            if not len(found) or not (found >= 0.0).all() or not np.isfinite(found).all():
+            for blocks in causes:
+                factors = next(blocks)
+                if factors.shape != found.shape:
+                    raise SpecificationError(
+                        f"{type(self.compute).__name__} gives node {node} blocks of {len(found)} compute times, and a"
+                        f" straggler blocks of {len(factors)} factors; both must be equally long. Give {BLOCK}."
+                    )
+                found = found * factors
+            if not (found >= 0.0).all() or not np.isfinite(found).all():
                 raise SpecificationError(
-                    f"{type(self.compute).__name__} and the stragglers give node {node} compute times of {_odd(found)};"
+                    f"{type(self.compute).__name__} and the stragglers give node {node} compute times of {_odd(found)} s;"
                     " they must be finite and at least 0. Give such seconds."
                 )
             yield found
@@ -173,10 +182,34 @@ class Cluster:
             kind = type(cause).__name__
             seen[kind] = seen.get(kind, 0) + 1
             if cause.touches(node):
-                found.append((cause.since, cause.factors(node, stream(seed, f"{kind} {seen[kind]}", node))))
+                drawn = cause.factors(node, stream(seed, f"{kind} {seen[kind]}", node))
+                found.append((cause.since, _factors(cause, node, drawn)))
         return found
 
 
-def _odd(seconds: NDArray[np.float64]) -> str:
-    """The first of `seconds` that are none."""
-    return f"{seconds[~(np.isfinite(seconds) & (seconds >= 0.0))][0]} s" if len(seconds) else "no block's length"
+def _blocks(owner: object, call: str, node: int, drawn: Iterator[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
+    """The blocks that `owner` draws for `node`, in float64; SpecificationError where they end, or one is no block."""
+    what = f"{type(owner).__name__}.{call} for node {node}"
+    for block in endless(what, drawn):
+        if not isinstance(block, np.ndarray) or block.ndim != 1 or not len(block) or block.dtype.kind not in "fiu":  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpecificationError(
+                f"{what} gave {kind_of(block)}; a block is an array of shape ({BLOCK},) of real numbers. Give such as"
+                f" np.full({BLOCK}, 1.0)."
+            )
+        yield block.astype(np.float64, copy=False)
+
+
+def _factors(cause: Straggler, node: int, drawn: Iterator[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
+    """The blocks of a straggler's factors; SpecificationError for what slows nothing down."""
+    for block in _blocks(cause, "factors", node, drawn):
+        if not (block >= 0.0).all() or not np.isfinite(block).all():
+            raise SpecificationError(
+                f"{type(cause).__name__}.factors for node {node} gave {_odd(block)}; factors must be finite and at least 0."
+                " Give such as 2.0."
+            )
+        yield block
+
+
+def _odd(numbers: NDArray[np.float64]) -> str:
+    """The first of `numbers` that are no seconds or factors."""
+    return str(numbers[~(np.isfinite(numbers) & (numbers >= 0.0))][0])

@@ -8,14 +8,13 @@ by several flows) will answer later, through an event of its own.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import networkx as nx
 
-from sgpsim.errors import SpecificationError, shown
+from sgpsim.errors import SpecificationError, require_seconds, shown
 from sgpsim.single_values import is_number
 
 
@@ -50,14 +49,16 @@ def require_wire(wire: Any, sender: int, receiver: int) -> Wire:
     )
 
 
-def require_seconds(wire: Wire, sender: int, receiver: int) -> Wire:
-    """`wire`; SpecificationError unless its seconds are finite and at least 0."""
-    if not all(0.0 <= seconds < math.inf for seconds in wire):
+def require_sound(wire: Any, sender: int, receiver: int) -> Wire:
+    """`wire` as one of Python's floats; SpecificationError unless it is a Wire of finite seconds of at least 0."""
+    occupancy, latency = require_wire(wire, sender, receiver)
+    try:
+        return Wire(require_seconds("", occupancy), require_seconds("", latency))
+    except SpecificationError:
         raise SpecificationError(
-            f"the network's wire from node {sender} to node {receiver} is {wire}; seconds must be finite and at least 0."
-            " `sgpsim.testing.check_network` looks at all pairs."
-        )
-    return wire
+            f"the network's wire from node {sender} to node {receiver} is {shown(wire, 100)}; seconds must be finite and at"
+            " least 0. `sgpsim.testing.check_network` looks at all pairs."
+        ) from None
 
 
 class Wires(ABC):

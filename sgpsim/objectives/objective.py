@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sgpsim.errors import SpecificationError, kind_of
 from sgpsim.mass import Array
 
 Evidence = Literal["certified", "observed", "estimated", "unknown"]
@@ -52,6 +53,26 @@ class Constants:
     variance: Constant
     heterogeneity: Constant
     lowest: Constant
+
+
+def real(numbers: Any) -> bool:
+    """Whether an array or a tensor holds real numbers."""
+    dtype: Any = getattr(numbers, "dtype", None)
+    kind = getattr(dtype, "kind", None)  # torch's types have none
+    return kind in "fiu" if kind is not None else not getattr(dtype, "is_complex", True)
+
+
+def evaluated(objective: Objective, method: str, value: Any, at: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """What a method of `objective` gave at the points `at`, in float64; SpecificationError unless it has this shape, and
+    is real numbers."""
+    array: NDArray[Any] = np.asarray(value)
+    if array.shape != shape or not real(array):
+        gave = kind_of(array if hasattr(value, "__len__") or array.dtype.kind in "fiuc" else value)
+        raise SpecificationError(
+            f"{type(objective).__name__}.{method} gave {gave} at points of shape {at.shape}; it must be real numbers of shape"
+            f" {shape}. Points count along all axes but the last."
+        )
+    return array.astype(np.float64, copy=False)
 
 
 class Objective(ABC):
