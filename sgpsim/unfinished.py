@@ -42,7 +42,7 @@ except ImportError:  # not on Windows
     fcntl = None
 
 PREFIX = ".sgpsim-unfinished-"
-FORMAT = 1
+FORMAT = 2
 KEY = re.compile("[0-9a-f]{64}")
 PATIENCE = 5.0
 """Seconds that whoever makes a run of the records waits for the other processes to end."""

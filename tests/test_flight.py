@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
-from sgpsim.backends.flight import Flight, Passage
+from sgpsim.backends.flight import Flight, Passage, add_with_rest
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
@@ -79,6 +82,23 @@ def test_messages_may_be_told_of_in_any_order_and_go_one_by_one() -> None:
     assert flight.total() == (np.array([-3.0]), 0.5)
     flight.add([passages[2][1]])
     assert flight.total() == (np.array([0.0]), 0.0)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-1e12, 1e12), max_size=60), st.sampled_from([np.float64, np.float32]))
+def test_a_sum_with_its_rest_is_that_of_all_that_is_there(numbers: list[float], kind: type[np.floating[Any]]) -> None:
+    """Every message comes and goes, in another order, but for the last two; what is left is exact to 1e-16 of itself."""
+    messages = [np.array([number, -0.5 * number], kind) for number in numbers]
+    flight, total, rest = Flight(2), np.zeros(2), np.zeros(2)
+    for number, message in enumerate((*messages, *(-1 * message for message in messages[-3::-1]))):
+        add_with_rest(total, rest, message)
+        if number % 3 == 0:  # a row
+            flight.carry(total, rest, 0.0)
+            total, rest = np.zeros(2), np.zeros(2)
+    flight.carry(total, rest, 0.0)
+    for place in range(2):
+        there = math.fsum(float(message[place]) for message in messages[-2:])
+        assert math.isclose(flight.total()[0][place], there, rel_tol=1e-15, abs_tol=1e-18)
 
 
 @pytest.mark.parametrize("check_every", [1, 10, 1000])

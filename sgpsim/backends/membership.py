@@ -151,7 +151,7 @@ class Volunteer(Membership):
         self._timeout = timeout
         self._watch = Watch(size, timeout, START_TIMEOUT, hung_after)
         self._sentence = ""
-        store = corner(rank, size)
+        store = self._store = corner(rank, size)
         super().__init__(rank, size, StoreBoard(store, size), max(0.05, min(1.0, timeout / 20)))
         self._answered = time.monotonic()
         self.start()
@@ -228,6 +228,16 @@ class Volunteer(Membership):
         self._over.set()
         self._linger()
         return NodeFailure(self._sentence)
+
+    def agreed(self, words: Callable[[], str]) -> str:
+        """What node 0 says, which alone calls `words`; all processes must ask, and once. Raises NodeFailure where nothing
+        comes."""
+        try:
+            if self.rank == 0:
+                self._store.set("agreed", words())
+            return self._store.get("agreed").decode()
+        except RuntimeError as error:
+            raise not_joined(self.rank, error) from None
 
     def verdict(self, within: float) -> str:
         """The verdict that stands, or comes within so many seconds; else empty."""

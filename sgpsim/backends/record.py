@@ -43,7 +43,8 @@ def spacing(experiment: Experiment, keep: bool) -> int:
 def row_type(experiment: Experiment, keep: bool) -> np.dtype[Any]:
     """One row: step, time (s), bytes sent since the last row, number of the last round begun, weight, value and move
     (dimension,); where steps lie between rows move is the sum since the last row, in float64, and moved that of
-    magnitudes; flight: sent less taken in since the last row, in float64, where the method leaves mass in flight;
+    magnitudes; flight: sent less taken in since the last row, in float64, and flight_rest: what its roundings left,
+    where the method leaves mass in flight;
     gradient, where everything is kept."""
     return _kind(experiment, keep, summed=spacing(experiment, keep) > 1)
 
@@ -56,7 +57,7 @@ def _kind(experiment: Experiment, keep: bool, summed: bool) -> np.dtype[Any]:
     if summed:
         fields.append(("moved", np.float64, shape))
     if experiment.algorithm.leaves_in_flight:
-        fields.append(("flight", np.float64, shape))
+        fields += [("flight", np.float64, shape), ("flight_rest", np.float64, shape)]
     if keep:
         fields.append(("gradient", vector, shape))
     return np.dtype(fields)

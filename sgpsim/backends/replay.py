@@ -94,7 +94,7 @@ class Replay:
             for rank, rows in enumerate(self.rows):
                 row = rows[number]
                 if cuts.flying:
-                    cuts.flight.carry(row["flight"], float(row["flight_weight"]))
+                    cuts.flight.carry(row["flight"], row["flight_rest"], float(row["flight_weight"]))
                 if self.keep:
                     cuts.gradient(rank, step, row["gradient"])
                 move = row["move"]

@@ -9,24 +9,26 @@ the run within the time-out, and is named.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, require_fit
+from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
 from sgpsim.backends.gathering import gathered
 from sgpsim.backends.membership import Volunteer
 from sgpsim.backends.one_rank import run_seed
 from sgpsim.backends.post import PeerLost
+from sgpsim.backends.replay import as_run
+from sgpsim.backends.shared_records import closed, shared_folder
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
 from sgpsim.ranges import Range, Threads, Whole
-from sgpsim.run import Run, with_run
+from sgpsim.run import Run, run_of, with_run
 from sgpsim.specification import specification
 
 Patience = Annotated[float, Range("a finite number above 0", "30.0", 1e-3, 1e9)]
@@ -105,18 +107,30 @@ class TorchDistributed(Backend):
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         """Take part as the process that the environment says this is; all processes of the group must call it. The
         Run is whole at rank 0, the others' hold the final state and the outcome. Raises NodeFailure where a process
-        died or hung, MassLeak as every backend."""
-        with TemporaryDirectory(prefix="sgpsim-") as folder:
-            return self.run_in(Path(folder), experiment)
+        died or hung, without delay, so that torchrun lets it be said; MassLeak as every backend, and whatever a user's
+        class raises at its own process, which carry what was measured, as far as the processes share a disk."""
+        self.check(experiment)
+        member = Volunteer(self.timeout, self.hung_after)
+        with shared_folder(member) as folder:
+            try:
+                return self._as_member(member, folder, experiment)
+            except Exception as error:
+                closed(folder, member, wait=not isinstance(error, NodeFailure))
+                if not isinstance(error, NodeFailure) and run_of(error) is None:
+                    self._carry(error, member, folder, experiment)
+                raise
 
     def run_in(
         self, folder: Path, experiment: Experiment, give_up: Callable[[str], None] | None = None
     ) -> Run:
-        """`run`, with the records in `folder`, which processes on one disk may share. give_up: called with the verdict
-        where this process ends without returning."""
+        """`run`, with the records in `folder`, which processes on one disk may share, and out of which whoever calls
+        makes a run where this raises. give_up: called with the verdict where this process ends without returning."""
         self.check(experiment)
         member = Volunteer(self.timeout, self.hung_after)
         member.give_up = give_up or member.give_up
+        return self._as_member(member, folder, experiment)
+
+    def _as_member(self, member: Volunteer, folder: Path, experiment: Experiment) -> Run:
         require_size(experiment, member.size)
         try:
             run = self._with(member, folder, experiment)
@@ -130,6 +144,17 @@ class TorchDistributed(Backend):
         if run.outcome == "leaked" and self.monitor == "raise":
             raise with_run(MassLeak(run.remarks[0]), run)
         return run
+
+    def _carry(self, error: Exception, member: Volunteer, folder: Path, experiment: Experiment) -> None:
+        """Let what this process raised carry what all of them measured."""
+        run: Run | None = None
+        with suppress(Exception):  # of the very class that failed, which must not hide what it raised first
+            run = as_run(experiment, self, folder)
+        if isinstance(error, MassLeak):
+            with_run(error, run)
+        else:
+            some = run if run is not None and (run.metrics["step"] > 0).any() else None
+            ended_by(error, f"while node {member.rank} was {member.pulse.now.place}", some)
 
     def _with(self, member: Volunteer, folder: Path, experiment: Experiment) -> Run:
         try:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.backends.backend import refuse_round, require_activity, require_report
+from sgpsim.backends.flight import add_with_rest
 from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
 from sgpsim.backends.post import Arrived, PeerLost, Post
@@ -188,8 +189,9 @@ class TorchNode(Node):
 
     def _under_way(self, value: NDArray[Any], weight: float, sign: float) -> None:
         if self._flying:
-            self._record.row["flight"] += value * sign
-            self._record.row["flight_weight"] += weight * sign
+            row = self._record.row
+            add_with_rest(row["flight"], row["flight_rest"], value * sign)
+            row["flight_weight"] += weight * sign
 
     # -- the rest
 
