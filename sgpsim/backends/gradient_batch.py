@@ -33,8 +33,11 @@ def require_point(algorithm: Algorithm, at: Any, like: Any) -> None:
 
 def draws_of(objective: Objective, node: int, seed: int) -> Iterator[NDArray[Any]]:
     """The blocks of draws of a node's gradients; SpecificationError where they end, or one is no block."""
-    what = f"{type(objective).__name__}.draws for node {node}"
-    for block in endless(what, objective.draws(node, stream(seed, "gradient", node))):
+    return _blocks(f"{type(objective).__name__}.draws for node {node}", objective.draws(node, stream(seed, "gradient", node)))
+
+
+def _blocks(what: str, drawn: Any) -> Iterator[NDArray[Any]]:
+    for block in endless(what, drawn):
         if not isinstance(block, np.ndarray) or not block.shape or not len(block):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpecificationError(
                 f"{what} gave {kind_of(block)}; a block is an array whose first axis counts gradients. Give such as"
