@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from numbers import Real
@@ -114,12 +113,16 @@ def kind_of(value: Any) -> str:
 
 def require_seconds(what: str, seconds: Any) -> float:
     """`seconds` as a float; SpecificationError unless they are one finite number of at least 0. what: who gave them."""
-    if not isinstance(seconds, Real) or isinstance(seconds, bool) or not 0.0 <= seconds <= sys.float_info.max:  # pyright: ignore[reportOperatorIssue]
+    try:
+        number = float(seconds) if isinstance(seconds, Real) and not isinstance(seconds, bool) else math.nan
+    except OverflowError:  # a whole number of over 308 digits
+        number = math.inf
+    if not 0.0 <= number < math.inf:
         raise SpecificationError(
             f"{what} gave {kind_of(seconds) if getattr(seconds, 'shape', ()) else shown(seconds)} as seconds; they must be"
             " one finite number of at least 0. Give such as 0.001."
         )
-    return float(seconds)
+    return number
 
 
 def one_line(error: BaseException, longest: int = 500) -> str:

@@ -16,7 +16,7 @@ from sgpsim.arguments import checked
 from sgpsim.backends.backend import MonitorPolicy, Progress
 from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, NodeFailure, NotSaved
+from sgpsim.errors import MassLeak, NodeFailure, NotSaved, note
 from sgpsim.experiment import Experiment
 from sgpsim.interruption import name_of
 from sgpsim.keys import key as key_of
@@ -127,6 +127,14 @@ def launch_file(
                 place = _saved(store, file.name, partial, backend, known)
                 with_run(ending, partial, place)
             discard(folder)
+            raise
+        except NotSaved:
+            raise
+        except Exception as error:  # of an objective that cannot be measured
+            if (partial := run_of(error)) is not None:
+                place = _saved(store, file.name, partial, backend, known)
+                note(with_run(error, partial, place), f"what was measured lies in {place}")
+                discard(folder)
             raise
         discard(folder)
     except NotSaved as error:

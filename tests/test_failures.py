@@ -16,6 +16,9 @@ from sgpsim import SGP, Cluster, Experiment, OverlapSGP, Quadratic, Simulated, S
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.cuts import TimeCuts
+from sgpsim.backends.record import record_paths, row_type
+from sgpsim.backends.replay import as_run
+from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.budget import Seconds
 from sgpsim.errors import Deadlock
 from sgpsim.metrics import Row
@@ -209,3 +212,29 @@ def test_what_is_kept_was_told_to_the_keeper() -> None:
         with pytest.raises(TwoArguments) as raised:
             backend.run(experiment(Fails(at=7)), None, lambda rows, told=told: told.extend(rows))
         assert carried(raised.value).metrics.rows() == told
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_real_processes_lose_nothing_where_the_objective_cannot_be_measured(tmp_path: Path, at: int) -> None:
+    """Their records are measured when all is over."""
+
+    @dataclass(frozen=True)
+    class NoLoss(Quadratic):
+        def loss(self, at):  # pyright: ignore
+            calls.append(None)
+            if len(calls) == failing:
+                raise TwoArguments("no loss", 1)
+            return super().loss(at)
+
+    failing, calls = at + 1, list[None]()
+    task = Experiment(SGP(), NoLoss(3, dimension=2), DirectedRing(3), Steps(3), seeds=(0, 1))
+    rows = np.zeros(4, row_type(task, False))
+    rows["step"], rows["weight"], rows["round"], rows["value"][:, 0] = range(4), 1.0, range(-1, 3), range(4)
+    for rank in range(3):
+        record_paths(tmp_path, 0, 0, rank)[0].write_bytes(rows.tobytes())
+    with pytest.raises(TwoArguments) as raised:
+        as_run(task, TorchDistributed(monitor="off"), tmp_path)
+    run = carried(raised.value)
+    assert len(set(run.metrics["step"])) == at and (run.final.values[:, 0, 0] == 3).all()
+    assert f"while step {at} of seed 0 was measured" in raised.value.__notes__[0]
+    assert "not begun, and NaN at the end: seed 1" in run.remarks

@@ -8,7 +8,8 @@ says it sent, the other must have received, to the bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import MonitorPolicy
+from sgpsim.backends.backend import MonitorPolicy, ended_by
 from sgpsim.backends.cuts import StepCuts
 from sgpsim.backends.monitor import Diverged, Leaking, Monitor
 from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type, spacing
@@ -56,6 +57,7 @@ class Replay:
         self.keep, self.summed = keep, spacing(experiment, keep) > 1
         self.steps = _common([rows["step"] for rows in self.rows])
         self.ended = len(self.steps) - 1
+        self.reached = 0
         self.measurements = Measurements(experiment.objective, (seed,))
         self.monitor = Monitor(monitor, experiment.nodes, np.dtype(experiment.dtype))
         self.cuts = StepCuts(experiment, self.monitor, self.measurements, keep)
@@ -90,7 +92,7 @@ class Replay:
         for number, step in enumerate(self.steps):
             tick()
             cuts.latest = max(int(rows[number]["round"]) for rows in self.rows)
-            self.ended = number
+            self.reached = self.ended = number
             for rank, rows in enumerate(self.rows):
                 row = rows[number]
                 if cuts.flying:
@@ -184,10 +186,24 @@ def as_run(
         replay = Replay(experiment, backend.monitor, backend.keep_trajectory, folder, case, seed)
         if not replay.steps:
             break
-        replay.look(tick)
         replays.append(replay)
-    if not replays:
-        return None
+        try:
+            replay.look(tick)
+        except Exception as error:  # of an objective that cannot be measured: what was computed is not lost with that
+            place = f"while step {replay.steps[replay.reached]} of seed {seed} was measured"
+            replay.ended = len(replay.steps) - 1  # where the nodes stood is known up to there
+            run: Run | None = None
+            with suppress(Exception):
+                run = _together(experiment, backend, replays, failure, ended_as)
+            ended_by(error, place, run)
+            raise
+    return _together(experiment, backend, replays, failure, ended_as) if replays else None
+
+
+def _together(
+    experiment: Experiment, backend: TorchDistributed, replays: Sequence[Replay], failure: str | None, ended_as: Outcome
+) -> Run:
+    """The seeds that were looked at as one Run."""
     outcome: Outcome = "finished" if failure is None else ended_as
     for replay in replays:
         if replay.outcome == "leaked" or outcome == "finished":  # a seed that diverged makes no whole run of one cut short
