@@ -13,7 +13,6 @@ by sgpsim's own tests.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
