@@ -28,7 +28,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import require_note
 from sgpsim.node import Letter, Node
-from sgpsim.streams import Reader, own_stream, stream
+from sgpsim.streams import Reader, own_stream
 
 if TYPE_CHECKING:
     from sgpsim.backends.torch_distributed import TorchDistributed
