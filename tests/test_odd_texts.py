@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,3 +241,11 @@ def test_and_a_run_does_not_go_on_with_what_it_wrote(backend: Backend, where: st
     asked = Experiment(SGP(), Writing(NODES, 3, where=where), DirectedRing(NODES), Steps(3))
     with pytest.raises(SpecificationError, match=rf"Writing\.{where} writes into"):
         backend.run(asked)
+
+
+def test_what_a_run_hands_out_read_only_gives_no_warning_on_tensors() -> None:
+    pytest.importorskip("torch")
+    asked = Experiment(SGP(), Quadratic(NODES, 3, unequal=True), DirectedRing(NODES), Steps(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Vectorized(device="cpu").run(asked).outcome == "finished"

@@ -15,7 +15,8 @@ from sgpsim.errors import SpecificationError
 
 
 def asked_at(function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function`, a method of an objective, called with arrays that it can only read (tensors as they are)."""
+    """`function`, a method of an objective, called with `arguments`, of which floats in numpy's arrays (points) can only be
+    read. Tensors are given as they are, and so are whole numbers, which torch warns of where it can't write into them."""
     try:
         return function(*(_read_only(argument) for argument in arguments))
     except ValueError as error:
@@ -29,7 +30,7 @@ def asked_at(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _read_only(array: Any) -> Any:
-    if not isinstance(array, np.ndarray) or not array.flags.writeable:
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.flags.writeable:
         return array
     view = array.view()
     view.flags.writeable = False
