@@ -15,7 +15,7 @@ from sgpsim.schedules.rotating_star import RotatingStar
 from sgpsim.schedules.schedule import Schedule
 from theory.chain import Chain
 from theory.connectivity import positivity_bound, positivity_time, windows, zeros
-from theory.contraction import a_priori, contraction, profile
+from theory.contraction import a_priori, contraction, exact_averaging, profile
 from theory.delays import augmented
 from theory.setting import Setting
 
@@ -139,7 +139,7 @@ def test_one_peer_graphs_contract_to_nothing() -> None:
     assert setting.contraction.geometric is None
     assert setting.contraction.bound(np.arange(6)).tolist() == [1, 1, 1, 1, 0, 0]
     assert (setting.profile.first, setting.profile.second) == pytest.approx((3.0, 4.0))
-    assert setting.profile.exact_after == 4
+    assert exact_averaging(setting.chain, 10) == (4, 4)
 
 
 @pytest.mark.parametrize("cut", [3, 8, 20])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import mixing_by_hand as by_hand
@@ -19,7 +20,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
-from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.schedules.one_peer_exponential import MPeerExponential, OnePeerExponential
 from sgpsim.schedules.random_peer import CyclingPeer, RandomPeer
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
 from sgpsim.schedules.schedule import Schedule
@@ -48,7 +49,7 @@ def test_one_peer_exponential() -> None:
     found = mixing(OnePeerExponential(16), "n = 16")
     assert found.passed and found.doubly_stochastic and found.window == 4 and found.period == 4
     assert found.contraction is not None and found.contraction.time == 4 and found.contraction.factor == 0
-    assert found.profile is not None and found.profile.exact_after == 4
+    assert found.profile is not None and found.exact == (4, 4)
     assert (found.profile.first, found.profile.second) == pytest.approx((3.0, 4.0))
     assert found.singular[:4] == pytest.approx([1, 1, 1, 0], abs=1e-7)
     assert found.spectral_gap == pytest.approx(1.0)
@@ -62,7 +63,7 @@ def test_irregular_digraph_has_weights_away_from_one() -> None:
     assert found.passed and not found.doubly_stochastic
     assert found.weights is not None and found.weight_bound is not None and found.contraction is not None
     assert found.weight_bound <= found.weights[0] < 1 < found.weights[1]
-    assert found.profile is not None and found.profile.exact_after is None
+    assert found.profile is not None and found.exact == (None, None)
     assert found.time_bound is not None and found.contraction.time <= found.time_bound
 
 
@@ -89,7 +90,7 @@ def test_a_schedule_that_never_repeats_is_looked_at_for_some_rounds() -> None:
 
 def test_one_node_averages_with_itself() -> None:
     found = mixing(OnePeerExponential(1), "alone")
-    assert found.passed and found.profile is not None and found.profile.exact_after == 0
+    assert found.passed and found.profile is not None and found.exact == (0, 0)
 
 
 def status(found: Mixing) -> dict[str, str]:
@@ -148,6 +149,38 @@ def test_exact_averaging_is_told_from_round_0_and_from_any_start(capsys: pytest.
     assert mixing(UncheckedMatrices((average, rest, rest)), "late starts wait").exact == (1, 3)
     assert asked("--matrix", saved(tmp_path, np.stack((average, rest, rest)))) == 0
     assert "after 1 rounds from round 0, after 3 rounds from any start" in capsys.readouterr().out
+
+
+SHARES = {
+    "13 digits": lambda matrix: np.round(matrix, 13),
+    "12 digits": lambda matrix: np.round(matrix, 12),
+    "float32, mended": lambda matrix: (wide := matrix.astype(np.float32).astype(np.float64)) / wide.sum(axis=0),
+}
+
+
+@pytest.mark.parametrize("rounded", SHARES.values(), ids=SHARES)
+@pytest.mark.parametrize(("nodes", "peers"), [(3, 2), (9, 2), (125, 4), (7, 6)])
+def test_exact_averaging_survives_rounded_shares(nodes: int, peers: int, rounded: Callable[[np.ndarray], np.ndarray]) -> None:
+    """n = (m+1)^l averages exactly after l rounds, however the thirds and fifths were printed; a ring never does."""
+    power = round(np.log(nodes) / np.log(peers + 1))
+    schedule = MPeerExponential(nodes, peers)
+    rounds = tuple(rounded(schedule.matrix(step).toarray()) for step in range(power))
+    found = mixing(Matrices(rounds), "rounded", 4 * power)
+    assert found.exact == (power, power) and found.exact_to is not None and found.exact_to <= 1e-6
+    uneven = np.random.default_rng(nodes).random((2, nodes, nodes))
+    controls = [rounded(matrix / matrix.sum(axis=0)) for matrix in uneven]  # far from equal, a tenth closer per round
+    assert mixing(Matrices(tuple(controls)), "control", 60).exact == (None, None)
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 5, 24])
+def test_exact_averaging_with_uneven_weights_is_to_rounding(nodes: int) -> None:
+    """One round that throws the mass of all together in uneven parts, then any others: all hold the mean from then on."""
+    parts = np.random.default_rng(nodes).uniform(0.01, 1.0, nodes)
+    together = np.outer(parts / parts.sum(), np.ones(nodes))
+    spread = np.random.default_rng(1).random((nodes, nodes))
+    rounds = (spread / spread.sum(axis=0), together, np.eye(nodes))
+    exact = mixing(UncheckedMatrices(rounds), "uneven").exact
+    assert exact == ((0, 0) if nodes == 1 else (2, 3))
 
 
 def test_rounded_input_is_recognised_with_its_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,21 +27,30 @@ NEGLIGIBLE = 1e-14
 """Norms below this over the smallest weight are rounding of exact averaging."""
 
 
-def sudden_end(norms: Sequence[float] | NDArray[np.float64]) -> int | None:
-    """The first m at which norms are 0 to rounding, if they were not small just before: a slow decay reaches every
-    threshold, a factor below 1e-6 in one round is an end."""
-    for length, norm in enumerate(norms):
-        if norm <= 1e-12:
-            return length if length == 0 or norms[length - 1] > 1e-6 else None
-    return None
+COARSEST = 1e-6
+"""Rounded shares are never granted more than this: beyond, exact averaging is not told apart from a quick decay."""
+
+
+def exact_to(chain: Chain, rounds: int) -> float:
+    """What rounding may leave of |E_{s+m:s}|_F = 0 where k = s + m = `rounds`: 2 sqrt(n) (k + 1) (r + 1) u / delta, at
+    most COARSEST.
+
+    r: the most entries in a row; u: machine epsilon, or the largest |column sum - 1| of rounds whose shares were rounded;
+    delta: the smallest weight. A round moves a column of a product by (r + 1) u in the 1-norm, which bounds the 2-norm;
+    m of them move A and k of them the weights, and there are n columns.
+    """
+    entries = int(np.count_nonzero(chain.rounds, axis=2).max())
+    unit = max(float(np.finfo(np.float64).eps), chain.leak)
+    return min(COARSEST, 2 * chain.states**0.5 * (rounds + 1) * (entries + 1) * unit / chain.least_weight)
 
 
 def exact_averaging(chain: Chain, longest: int) -> tuple[int | None, int | None]:
-    """After how many rounds products average exactly: those that start at round 0, and those that start anywhere (the
-    most over all starts); None where they do so in the limit only, or not within `longest` rounds.
+    """After how many rounds products average exactly, to the rounding of `exact_to`: those that start at round 0, and those
+    that start anywhere (the most over all starts); None where they do so in the limit only, or not within `longest` rounds.
 
-    Once exact from a start, products stay so, as remainders compose. All starts that can differ are looked at, of a
-    chain that never repeats those that leave `longest` rounds.
+    Once exact from a start, products stay so, as remainders compose. A slow decay gets below any number, so only an end
+    that comes at once counts: one round that takes the norm from above the root of that rounding to below the rounding
+    itself. All starts that can differ are looked at, of a chain that never repeats those that leave `longest` rounds.
     """
     first = _exact_from(chain, 0, longest)
     if first is None:
@@ -52,13 +61,17 @@ def exact_averaging(chain: Chain, longest: int) -> tuple[int | None, int | None]
 
 
 def _exact_from(chain: Chain, start: int, longest: int) -> int | None:
-    norms: list[float] = []
+    before = math.inf
     for length, found in enumerate(chain.products(longest, np.array([chain.index(start)]))):
+        granted = exact_to(chain, start + length)
         weights = chain.weights[start + length][:, None]
-        norms.append(float(np.linalg.norm(found[0] / weights - 1.0 / chain.real)))
-        if norms[-1] <= 1e-9:
-            break
-    return sudden_end(norms)
+        norm = float(np.linalg.norm(found[0] / weights - 1.0 / chain.real))
+        if norm <= granted:
+            return length if before > granted**0.5 else None
+        if norm <= granted**0.5:
+            return None
+        before = norm
+    return None
 
 
 @dataclass(frozen=True)
@@ -114,11 +127,6 @@ class Profile:
     def second(self) -> float:
         """S2 = sum_{m >= 0} eps_m^2."""
         return float(self.norms @ self.norms) + self.tails[1]
-
-    @property
-    def exact_after(self) -> int | None:
-        """The smallest m from which on products average exactly; None if they do so in the limit only."""
-        return sudden_end(self.norms)
 
 
 def contraction(chain: Chain, longest: int) -> Contraction | None:

@@ -21,7 +21,7 @@ from theory import assumptions
 from theory.chain import Chain
 from theory.claims import claims
 from theory.connectivity import positivity_time, strongly_connected, unions
-from theory.contraction import Contraction, Profile, a_priori, exact_averaging, profile
+from theory.contraction import Contraction, Profile, a_priori, exact_averaging, exact_to, profile
 from theory.setting import Setting
 from theory.spectrum import gap, second_singular_values
 
@@ -67,7 +67,8 @@ class Mixing:
     smallest_share; row_sums, the least and the largest; window B, diameters per window, same_windows; time T, the bound
     proved for it, and the longest products looked at for it; contraction; profile; singular: second singular value of
     products of 1, 2, ... rounds, largest over starts, as long as numbers can hold them; spectral_gap per round; exact:
-    rounds after which averaging is exact, from round 0 and from any start; weights: smallest and largest weight seen;
+    rounds after which averaging is exact, from round 0 and from any start; exact_to: the most that was granted to
+    rounding in that; weights: smallest and largest weight seen;
     weight_bound: what is known of them from B and the smallest share; starts: how many starts the profile looked at, of
     how many (fewer: its norms are samples, hence lower bounds); singular_starts: the same for the singular values;
     applications: which claims apply.
@@ -91,6 +92,7 @@ class Mixing:
     singular: NDArray[np.float64]
     spectral_gap: float | None
     exact: tuple[int | None, int | None] | None
+    exact_to: float | None
     weights: tuple[float, float] | None
     weight_bound: float | None
     starts: tuple[int, int]
@@ -155,6 +157,7 @@ def mixing(schedule: Schedule, title: str, rounds: int | None = None) -> Mixing:
         singular=second_singular_values(chain, min(SHOWN, count), singular_starts),
         spectral_gap=gap(chain, exact=exact is not None and exact[1] is not None) if stochastic else None,
         exact=exact,
+        exact_to=exact_to(chain, chain.distinct + max(1, count // 2)) if averaging else None,
         weights=(chain.least_weight, float(chain.weights.max())) if settled else None,
         weight_bound=None if prior is None else prior.weight,
         starts=(len(starts), chain.distinct),

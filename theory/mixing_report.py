@@ -49,6 +49,7 @@ def plain(found: Mixing) -> dict[str, Any]:
         "S2": None if profile is None else _finite(profile.second),
         "exact_after": None if found.exact is None else found.exact[1],
         "exact_after_from_round_0": None if found.exact is None else found.exact[0],
+        "exact_to": found.exact_to,
         "second_singular_values": found.singular.tolist(),
         "second_singular_values_squared": (found.singular**2).tolist(),
         "spectral_gap": found.spectral_gap,
@@ -130,7 +131,7 @@ def _figures(found: Mixing) -> list[tuple[str, str]]:
         lines.append(("contraction profile eps_0, eps_1, ...", _list(profile.norms[:12], 1e-13) + sampled))
         lines.append(("S1 and S2", f"{_number(profile.first)} and {_number(profile.second)} ({cut}){sampled}"))
     if found.exact is not None:
-        lines.append(("exact averaging", _exactness(*found.exact)))
+        lines.append(("exact averaging", f"{_exactness(*found.exact)} (to rounding: |kernel| up to {_number(found.exact_to)} counts as 0)"))
     return lines
 
 
