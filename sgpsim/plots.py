@@ -192,29 +192,17 @@ def _least(runs: Mapping[str, Run]) -> int:
 
 
 @checked
-def legend_above(drawn: Figure, axes: Axes, most_columns: int = 3, least: int = 2) -> None:
+def legend_above(drawn: Figure, axes: Axes, least: int = 2) -> None:
     """A legend of the labelled lines of `axes`, above all panels, where it covers nothing. least: lines from which on
     there is one."""
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) >= least:
-        drawn.legend(handles, labels, loc="outside upper center", ncols=min(most_columns, len(labels)), handlelength=2.6)
-
-
-@checked
-def loss_curves(runs: Mapping[str, Run], axis: Axis = "step", metric: str = "loss") -> Figure:
-    """Several runs in one panel. axis: steps of n gradients, seconds of the run's clock, or bytes sent."""
-    with style():
-        least = _least(runs)
-        drawn = figure(SINGLE, 2.5 + 0.14 * ((len(runs) + 1) // 2 if len(runs) >= least else 0))
-        axes = drawn.subplots()
-        draw_curves(axes, runs, axis, metric)
-        legend_above(drawn, axes, most_columns=2, least=least)
-    return drawn
+        drawn.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), handlelength=2.6)
 
 
 @checked
 def three_axes(runs: Mapping[str, Run], metric: str = "loss") -> Figure:
-    """The same runs against steps, seconds and bytes, side by side."""
+    """Several runs against steps of n gradients, seconds of the run's clock and bytes sent, side by side."""
     with style():
         least = _least(runs)
         drawn = figure(DOUBLE, 2.2 + 0.14 * ((len(runs) + 2) // 3 if len(runs) >= least else 0))

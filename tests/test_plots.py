@@ -32,7 +32,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.labels import labels
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plots import loss_curves, points, save, scaled_label, three_axes
+from sgpsim.plots import points, save, scaled_label, three_axes
 from sgpsim.report import Picture, Section, of_runs, opening, page, write
 from sgpsim.run import Final, Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
@@ -93,7 +93,7 @@ def test_curves_are_medians_and_quartiles_over_seeds(axis: Any, at: list[float])
 
 @pytest.mark.parametrize("axis", ["step", "time", "bytes"])
 def test_lines_hold_the_runs_own_numbers(runs: dict[str, Run], axis: Any) -> None:
-    axes = loss_curves(runs, axis).axes[0]
+    axes = three_axes(runs).axes[["step", "time", "bytes"].index(axis)]
     for line, (label, run) in zip(axes.lines, runs.items(), strict=True):
         table = points(run, "loss", axis)
         scale = scaled_label(axis, max(float(points(one, "loss", axis)["at"].max()) for one in runs.values()))[0]  # pyright: ignore[reportArgumentType]
@@ -132,11 +132,11 @@ def test_axes_are_scaled_to_readable_units(axis: Any, most: float, expected: tup
 
 def test_an_unknown_metric_is_refused(runs: dict[str, Run]) -> None:
     with pytest.raises(SpecificationError, match="no metric 'los'"):
-        loss_curves(runs, "step", "los")
+        three_axes(runs, "los")
 
 
 def test_legends_stand_outside_the_axes(runs: dict[str, Run]) -> None:
-    drawn = loss_curves(runs, "time")
+    drawn = three_axes(runs)
     drawn.draw_without_rendering()
     legend, axes = drawn.legends[0].get_window_extent(), drawn.axes[0].get_window_extent()
     assert legend.y0 >= axes.y1
@@ -242,7 +242,7 @@ def test_a_run_that_diverged_is_called_so_and_fills_the_picture(runs: dict[str, 
 
 
 def test_more_runs_than_colours_are_told_apart(runs: dict[str, Run]) -> None:
-    lines = loss_curves({f"run {number}": runs["SGP"] for number in range(20)}).axes[0].lines
+    lines = three_axes({f"run {number}": runs["SGP"] for number in range(20)}).axes[0].lines
     assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in lines}) == 20  # pyright: ignore
 
 

@@ -7,6 +7,8 @@ The rule: a hypothesis is decided from the setting alone, never from what a run 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
+from typing import get_args
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from sgpsim.objectives.objective import Constant
 from sgpsim.schedules.validation import TOLERANCE
 from theory.connectivity import connected_at_all
 from theory.displacement import Displacement
-from theory.setting import Setting
+from theory.setting import Method, Setting
 from theory.theorem import Hypothesis
 
 COLUMN_TOLERANCE = TOLERANCE
@@ -98,46 +100,46 @@ def bounded_below(setting: Setting) -> Hypothesis:
     return known("f is bounded below", setting.constants.lowest)
 
 
+def _said(sentence: str, holds: bool | None, told: str) -> Hypothesis:
+    """One thing that a setting says of itself; `holds` is None where it says nothing."""
+    return Hypothesis(sentence, "unknown" if holds is None else "holds" if holds else "fails", told)
+
+
+def _of_method(setting: Setting, sentence: str, holding: Container[str]) -> Hypothesis:
+    """That the method is one of `holding`."""
+    if setting.method is None:
+        return _said(sentence, None, "the method is not known")
+    return _said(sentence, setting.method in holding, f"method: {setting.method}")
+
+
 def independent_draws(setting: Setting) -> Hypothesis:
     sentence = "draws are independent, with replacement, across steps and nodes"
     if setting.sampling is None:
-        return Hypothesis(sentence, "unknown", "no objective was given")
-    return Hypothesis(sentence, "holds" if setting.sampling == "replacement" else "fails", f"sampling: {setting.sampling}")
+        return _said(sentence, None, "no objective was given")
+    return _said(sentence, setting.sampling == "replacement", f"sampling: {setting.sampling}")
 
 
 def own_stream(setting: Setting) -> Hypothesis:
-    sentence = "schedule and delays are independent of the gradients' draws"
-    if setting.own_stream is None:
-        return Hypothesis(sentence, "unknown", "nothing is said of where the matrices come from")
-    told = "streams of their own" if setting.own_stream else "a shared stream"
-    return Hypothesis(sentence, "holds" if setting.own_stream else "fails", told)
+    told = {None: "nothing is said of where the matrices come from", True: "streams of their own", False: "a shared stream"}
+    return _said("schedule and delays are independent of the gradients' draws", setting.own_stream, told[setting.own_stream])
 
 
 def at_ratios(setting: Setting) -> Hypothesis:
     """That a gradient is of the point that the claim calls z."""
     sentence = "gradients are taken at z = x / w"
-    if setting.method is None:
-        return Hypothesis(sentence, "unknown", "the method is not known")
-    if setting.displacement is not None and not setting.displacement.sizes:
-        return Hypothesis(sentence, "fails", "no gradient is taken")
-    return Hypothesis(sentence, "fails" if setting.method == "biased push" else "holds", f"method: {setting.method}")
+    if setting.method is not None and setting.displacement is not None and not setting.displacement.sizes:
+        return _said(sentence, False, "no gradient is taken")
+    return _of_method(setting, sentence, ("push", "combine-then-adapt", "collective"))
 
 
 def known_rounds(setting: Setting) -> Hypothesis:
     """That the rounds of the setting are those by which the run moved its mass."""
-    sentence = "mass moves by the rounds P^k, each message as late as stated"
-    if setting.method is None:
-        return Hypothesis(sentence, "unknown", "the method is not known")
-    return Hypothesis(sentence, "holds", f"method: {setting.method}")
+    return _of_method(setting, "mass moves by the rounds P^k, each message as late as stated", get_args(Method))
 
 
 def mixed_moves(setting: Setting) -> Hypothesis:
     """That x' = P (x + move): a move is mixed in the round of its own step."""
-    sentence = "moves are mixed with the round of their step, X' = P (X + M)"
-    if setting.method is None:
-        return Hypothesis(sentence, "unknown", "the method is not known")
-    mixed = setting.method in ("push", "biased push")
-    return Hypothesis(sentence, "holds" if mixed else "fails", f"method: {setting.method}")
+    return _of_method(setting, "moves are mixed with the round of their step, X' = P (X + M)", ("push", "biased push"))
 
 
 def stochastic(setting: Setting) -> list[Hypothesis]:

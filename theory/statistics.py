@@ -1,4 +1,4 @@
-"""Statistics: what can be concluded from independent runs: confidence limits, a simultaneous band, Holm's correction,
+"""Statistics: what can be concluded from independent runs: confidence limits, Holm's correction,
 slopes, goodness of fit.
 
 The rule: the unit is the whole run (one seed). Runs are independent, steps of one run are not, so nothing here ever
