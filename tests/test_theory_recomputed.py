@@ -7,6 +7,7 @@ The rule: nothing here calls what it checks; loops are written as the formulae r
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -29,11 +30,16 @@ from theory.cases.runs import path_of
 from theory.chain import Chain
 from theory.claims.consensus_bound import ConsensusBound
 from theory.claims.consensus_profile import ConsensusProfile
+from theory.claims.consensus_sum import ConsensusSum
 from theory.claims.contraction_step import ContractionStep
+from theory.claims.d1 import TheoremD1
 from theory.claims.descent_step import DescentStep
-from theory.contraction import Contraction
+from theory.claims.gradients_at_nodes import GradientsAtNodes
+from theory.contraction import Contraction, profile
+from theory.evidence import moments_of
 from theory.exact_moments import Quadratics, exact_moments
 from theory.setting import Setting
+from theory.spectrum import gap
 from theory.statistics import bootstrap_slope
 from theory.verdict import Outcome, verify
 
@@ -275,3 +281,75 @@ def test_a_rate_and_its_interval(seeds: int) -> None:
     assert (found.lower, found.upper) == pytest.approx([found.slope + sign * quantile * found.error for sign in (-1, 1)], rel=1e-6)
     alone = bootstrap_slope(at, runs[:, :1], 0.05)  # one seed: a line, and no interval
     assert alone.error == 0.0 and alone.slope == pytest.approx(np.polyfit(np.log(at), np.log(runs[:, 0]), 1)[0], rel=1e-10)
+
+
+def test_exact_moments_of_what_one_round_averages() -> None:
+    """Noise alone, averaged at once: spreads are 0, and what rounding leaves of a variance is no violation."""
+    for nodes, seed in ((5, 45), (2, 1), (7, 2), (24, 3)):
+        of = functions(nodes, True, 1.0, seed)
+        chain = Chain.of(Matrices((np.full((nodes, nodes), 1 / nodes),)), 7)
+        setting = of.setting("averaged", chain, 7, 0.05, np.tile(of.minimizer + 1e-17, (nodes, 1)))
+        honest = exact_moments(setting, of)
+        assert setting.profile.first < 1e-12
+        for claim in (ConsensusSum(), GradientsAtNodes(), TheoremD1(), DescentStep()):
+            assert verify(claim, setting, honest).outcome in (Outcome.HOLDS, Outcome.NOT_APPLICABLE), claim.name
+        assert verify(ConsensusSum(), setting, honest).outcome is Outcome.HOLDS
+        apart = replace(honest, deviation=honest.deviation + 1e-10 * np.trace(of.noise[0]))  # the control: no rounding
+        assert verify(ConsensusSum(), setting, apart).outcome is Outcome.VIOLATED
+
+
+@pytest.mark.parametrize("cut", [3, 6, 9])
+def test_the_tail_of_a_profile_is_bounded(cut: int) -> None:
+    """What is cut off a profile is at most the stated tail, and the tail is the formula: blocks of M, each a factor theta less."""
+    rounds, steps = irregular(5, 2, 4), 60
+    chain, known = Chain.of(Matrices(tuple(rounds)), 60), kernels(rounds, steps)
+    norms = [max(np.linalg.norm(known.entries[s + m][s], 2) for s in range(steps + 1 - m)) for m in range(steps + 1)]
+    found = profile(chain, cut, None)
+    remainders = [
+        known.products[s + cut][s] - np.outer(known.weights[s + cut], np.ones(5)) / 5 for s in range(steps + 1 - cut)
+    ]
+    theta = max(np.linalg.norm(remainder, 2) for remainder in remainders)
+    block = np.array(norms[1 : cut + 1])
+    assert theta < 1
+    assert found.tails == pytest.approx((block.sum() * theta / (1 - theta), (block**2).sum() * theta**2 / (1 - theta**2)), rel=1e-8)
+    assert sum(norms[cut + 1 :]) <= found.tails[0] and sum(norm**2 for norm in norms[cut + 1 :]) <= found.tails[1]
+    given = Contraction(time=2, least=0.1, weight=0.4, nodes=5)
+    for power in (1, 2):
+        by_hand = sum((5 * 0.5 ** (m // 2) / 0.4) ** power for m in range(cut + 1, 400))
+        assert by_hand <= given.tail(cut, power) * (1 + 1e-12) and given.tail(cut, power) <= 2.01 * by_hand / 0.5**power
+
+
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_the_gap_is_per_round(period: int) -> None:
+    rounds = irregular(5, period, 6)
+    product = np.eye(5)
+    for matrix in rounds:
+        product = matrix @ product
+    second = np.sort(np.abs(np.linalg.eigvals(product)))[-2]
+    assert gap(Chain.of(Matrices(tuple(rounds)), 20)) == pytest.approx(1 - second ** (1 / period), rel=1e-9)
+
+
+def test_moments_of_a_path_are_the_means_of_its_figures() -> None:
+    """drawn, noise and the rest, node by node, from the path of a run with irregular weights."""
+    nodes, steps = 5, 6
+    objective = Quadratic(nodes, 2, noise=0.7, seed=3, unequal=True)
+    experiment = Experiment(SGP(SGD(Constant(0.1))), objective, Matrices(tuple(irregular(nodes, 2, 7))), Steps(steps), (0, 1), start=2.0)
+    path = path_of(Vectorized(keep_trajectory=True), experiment)
+    found = moments_of(path, objective, objective.minimizer)
+    for k in range(steps):
+        for seed in range(2):
+            z = path.values[k, :, seed] / path.weights[k][:, None]
+            xbar, drawn = path.values[k, :, seed].mean(axis=0), path.gradients[k, :, seed]
+            local = np.stack([objective.hessians[i] @ (z[i] - objective.centers[i]) for i in range(nodes)])
+            mean = objective.hessians.mean(axis=0)
+            by_hand = {
+                "deviation": ((z - xbar) ** 2).sum() / nodes,
+                "mean_gradient": (local.mean(axis=0) ** 2).sum(),
+                "drawn": (drawn**2).sum() / nodes,
+                "noise": ((drawn - local) ** 2).sum() / nodes,
+                "squared_gradient": ((mean @ (xbar - objective.minimizer)) ** 2).sum(),
+                "at_nodes": (((z - objective.minimizer) @ mean) ** 2).sum() / nodes,
+                "distance": ((xbar - objective.minimizer) ** 2).sum(),
+            }
+            for name, value in by_hand.items():
+                assert getattr(found, name)[k, seed] == pytest.approx(value, rel=1e-9), name

@@ -116,6 +116,8 @@ class Moments:
 
     reach: (steps + 1,) or (steps + 1, seeds), how far rounding of one step may move a point, in units of the machine
     epsilon: roundings of a step times the size of what they act on (see theory.rounding); None where that is not known.
+    covariance_rounding: (steps + 1,), of exact moments: what rounding of one step may leave of a variance of points that is
+    0. Variances are carried along as numbers, so unlike squares of points they are off by epsilon, not by epsilon^2.
     origin: the setting of the run itself, None where it is not known.
     """
 
@@ -128,6 +130,7 @@ class Moments:
     distance: NDArray[np.float64] | None = None
     noise: NDArray[np.float64] | None = None
     reach: NDArray[np.float64] | None = None
+    covariance_rounding: NDArray[np.float64] | None = None
     origin: Setting | None = None
 
     @property

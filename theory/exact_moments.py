@@ -100,13 +100,14 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     mean, covariance = np.zeros(size), np.zeros((size, size))
     mean[: nodes * dimension] = setting.start.ravel()
     found = np.empty((setting.steps + 1, len(FIGURES)))
-    sizes = np.empty(setting.steps + 1)
+    sizes, spreads = np.empty(setting.steps + 1), np.empty(setting.steps + 1)
     steps: dict[int, _Step] = {}
     for number in range(setting.steps + 1):
         phase = chain.phase(number)
         step = steps.get(phase) or steps.setdefault(phase, _step(functions, chain, phase, setting.step_size))
         found[number] = step.figures(mean, covariance)
         sizes[number] = np.sqrt(mean @ mean + np.trace(covariance)) / chain.weights[number].min()
+        spreads[number] = np.trace(covariance) / chain.weights[number].min() ** 2
         mean = step.jump @ mean + step.drift
         covariance = step.jump @ covariance @ step.jump.T + step.added
     columns = dict(zip(FIGURES, found.T, strict=True))
@@ -116,7 +117,8 @@ def exact_moments(setting: Setting, functions: Quadratics) -> Moments:
     away = np.linalg.norm(functions.centres, axis=1).max()  # gradients are measured from the centres
     reach = (2 * size + 8) * (np.maximum.accumulate(sizes) + away)
     cut = {name: values if name in ("loss", "distance") else values[:-1] for name, values in columns.items()}
-    return Moments(**cut, noise=np.full(setting.steps, variance), reach=reach, origin=setting)
+    lost = (2 * size + 8) * float(np.finfo(np.float64).eps) * np.maximum.accumulate(spreads)
+    return Moments(**cut, noise=np.full(setting.steps, variance), reach=reach, covariance_rounding=lost, origin=setting)
 
 
 def _require_functions(setting: Setting, functions: Quadratics) -> None:

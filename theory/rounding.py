@@ -5,6 +5,7 @@ figure, and to a figure from how far it may have moved a point. With u the dista
 (`Moments.reach` times the machine epsilon of the run's type, plus underflow), L the smoothness:
 
 - one step's u where a claim compares a step with the next, k + 1 of them after k steps where it rests on the whole run;
+- variances of exact moments are carried along as numbers and are off by epsilon times their size, whatever they cancel to;
 - f moves by |grad f| u + L u^2 / 2, a squared length |v|^2 by 2 |v| e + e^2 with e = L u for gradients, 2u for z - xbar.
 
 A comparison of numbers of size 1 is thus granted about 1e-14 in float64, and one of 1e-32 with one of 1e-33, where points
@@ -66,6 +67,11 @@ def _moved(theorem: Theorem, setting: Setting, evidence: Moments) -> dict[str, N
     found["deviation"] = _of_square(evidence.deviation, 2 * here)
     if evidence.distance is not None:
         found["distance"] = _of_square(evidence.distance, moved)
+    if evidence.covariance_rounding is not None:
+        lost = evidence.covariance_rounding * (1 if theorem.span == "step" else steps)
+        for name in found:  # how far a figure stretches a variance of points: L/2, L^2, |I - 1 1'/n|^2 <= 1, 1
+            scale = {"loss": smoothness / 2, "deviation": 1.0, "distance": 1.0}.get(name, smoothness**2)
+            found[name] = found[name] + scale * lost[: len(found[name])]
     return found
 
 
