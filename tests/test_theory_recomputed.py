@@ -25,6 +25,7 @@ from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.matrices import Matrices
+from sgpsim.schedules.rotating_star import RotatingStar
 from theory.cases.experiments import setting_of
 from theory.cases.runs import path_of
 from theory.chain import Chain
@@ -35,6 +36,8 @@ from theory.claims.contraction_step import ContractionStep
 from theory.claims.d1 import TheoremD1
 from theory.claims.descent_step import DescentStep
 from theory.claims.gradients_at_nodes import GradientsAtNodes
+from theory.claims.profile_sums import ProfileSums
+from theory.connectivity import windows
 from theory.contraction import Contraction, profile
 from theory.evidence import moments_of
 from theory.exact_moments import Quadratics, exact_moments
@@ -317,6 +320,65 @@ def test_the_tail_of_a_profile_is_bounded(cut: int) -> None:
     for power in (1, 2):
         by_hand = sum((5 * 0.5 ** (m // 2) / 0.4) ** power for m in range(cut + 1, 400))
         assert by_hand <= given.tail(cut, power) * (1 + 1e-12) and given.tail(cut, power) <= 2.01 * by_hand / 0.5**power
+
+
+def test_windows_of_rounds_that_never_repeat_are_seen_twice() -> None:
+    """B = 3: a ring whose arcs take turns; with five rounds looked at, no two whole windows were."""
+    arcs = [np.eye(3), np.eye(3), np.eye(3)]
+    for sender, matrix in enumerate(arcs):
+        matrix[sender, sender] = matrix[(sender + 1) % 3, sender] = 0.5
+    for horizon, length in ((5, None), (6, 3), (9, 3)):
+        found = windows(Chain(np.stack([arcs[step % 3] for step in range(horizon)]), horizon, False, 3))
+        assert (None if found is None else found.length) == length
+
+
+@pytest.mark.parametrize("nodes", [3, 5, 7])
+def test_the_star_of_round_k_has_its_centre_at_node_k(nodes: int) -> None:
+    for step in range(2 * nodes):
+        matrix = RotatingStar(nodes).matrix(step).toarray()
+        assert matrix[:, step % nodes] == pytest.approx(np.full(nodes, 1 / nodes))
+        assert matrix[step % nodes] == pytest.approx([1 / nodes if node == step % nodes else 0.5 for node in range(nodes)])
+
+
+def test_gradients_are_taken_at_the_ratios() -> None:
+    nodes, steps = 5, 6
+    objective = Quadratic(nodes, 2, noise=0.0, seed=3, unequal=True)
+    experiment = Experiment(SGP(SGD(Constant(0.1))), objective, Matrices(tuple(irregular(nodes, 2, 7))), Steps(steps), start=2.0)
+    path = path_of(Vectorized(keep_trajectory=True), experiment)
+    for k in range(steps):
+        z = path.values[k, :, 0] / path.weights[k][:, None]
+        local = np.stack([objective.hessians[i] @ (z[i] - objective.centers[i]) for i in range(nodes)])
+        assert path.gradients[k, :, 0] == pytest.approx(local, rel=1e-12)
+        assert k == 0 or np.abs(z - path.values[k, :, 0]).max() > 1e-3  # x would be another point
+
+
+def test_one_part_in_a_hundred_million_more_than_the_descent_step_allows_is_seen() -> None:
+    """On |x - b|^2 / 2 of one node the descent step is an equality: the floor of rounding hides nothing beyond 1e-9."""
+    of = Quadratics(np.eye(2)[None], np.ones((1, 2)), np.zeros((1, 2, 2)))
+    setting = of.setting("equality", Chain.of(Matrices((np.ones((1, 1)),)), 4), 4, 0.1, np.zeros((1, 2)))
+    honest = exact_moments(setting, of)
+    assert verify(DescentStep(), setting, honest).outcome is Outcome.HOLDS
+    raised = honest.loss * (1 + 1e-8 * np.arange(5))
+    assert verify(DescentStep(), setting, replace(honest, loss=raised)).outcome is Outcome.VIOLATED
+
+
+def test_the_sums_of_a_geometric_profile() -> None:
+    """S1 <= C' q / (1 - q) and S2 <= C'^2 / (1 - q^2), C' = n C."""
+    setting = Setting.of("irregular", Matrices(tuple(irregular(5, 2, 8))), 40)
+    assert setting.contraction is not None and setting.contraction.geometric is not None
+    constant, ratio = setting.contraction.geometric
+    expected = [5 * constant * ratio / (1 - ratio), (5 * constant) ** 2 / (1 - ratio**2)]
+    assert ProfileSums().predicted(setting, None).values == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dimension", [1, 4])
+def test_the_noise_of_a_gradient_has_the_stated_square(dimension: int) -> None:
+    """E |g - grad f_i|^2 = sigma^2, whatever the dimension: 2,400 draws, five standard errors."""
+    objective = Quadratic(2, dimension, noise=0.7, seed=1)
+    experiment = Experiment(SGP(SGD(Constant(0.1))), objective, Matrices((np.full((2, 2), 0.5),)), Steps(30), tuple(range(40)))
+    noise = moments_of(path_of(Vectorized(keep_trajectory=True), experiment), objective).noise
+    assert noise is not None
+    assert noise.mean() == pytest.approx(0.49, abs=5 * 0.49 * np.sqrt(2 / dimension / 2400))
 
 
 @pytest.mark.parametrize("period", [1, 2, 5])
