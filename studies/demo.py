@@ -37,6 +37,8 @@ Stage = tuple[tuple[report.Section, ...], bool]
 def demo(out: Path) -> int:
     """Run all stages, print their answers, write `out`/report.html; the exit code."""
     began = time.perf_counter()
+    if (out / "report.html").exists():
+        print(f"{out} holds an earlier demonstration: nothing of it is reused, all is computed and written anew")
     stages: tuple[tuple[str, Callable[[Path], Stage]], ...] = (
         ("one of 16 nodes turns five times slower", slow_node),
         ("the rate of convergence against the theory", rate),
