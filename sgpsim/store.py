@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend, Progress
@@ -22,11 +23,14 @@ from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
 from sgpsim.keys import key, require_unchanged
+from sgpsim.ranges import OWN
 from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.run_folders import read_run, write_run
 from sgpsim.specification import specification
 from sgpsim.whole_folders import beside, clear, put
 
+Name: TypeAlias = Annotated[str, OWN]
+"""The name of a run, for which `require_folder_name` has a rule of its own."""
 PARTIAL = ("interrupted", "failed")
 """Outcomes of runs that did not come to their end for a reason outside their numbers."""
 
@@ -64,7 +68,7 @@ class Store:
 
     @checked
     def run(
-        self, name: str, experiment: Experiment, backend: Backend, progress: Progress | None = None
+        self, name: Name, experiment: Experiment, backend: Backend, progress: Progress | None = None
     ) -> tuple[Run, Path, bool]:
         """(run, its folder, whether it was there already). What killed programs left is made runs of first, with a Notice
         for each.
@@ -108,7 +112,7 @@ class Store:
             journal.close()
 
     @checked
-    def save(self, name: str, run: Run, backend: Backend, known: str = "", elsewhere: bool = True) -> Path:
+    def save(self, name: Name, run: Run, backend: Backend, known: str = "", elsewhere: bool = True) -> Path:
         """Write `run`; its folder. If the same run was written meanwhile, that one stays. known: its key, where it was
         worked out before the run, during which files may change. Raises NotSaved where there is no room; its `folder` is
         where the run lies instead. elsewhere: False where no other place is wanted, which raises the OSError."""
