@@ -41,6 +41,8 @@ def time_to_target(runs: Mapping[str, Run], target: float, metric: str = "loss")
     some run were overloaded: median seconds that its busiest link needs for the bytes sent until then, if they spread
     over the links as those of the whole run.
     """
+    if not runs:
+        raise SpecificationError("no run is given; at least one is needed. Give such as {'ring': run}.")
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
         try:

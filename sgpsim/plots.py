@@ -23,7 +23,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from sgpsim.arguments import checked
 from sgpsim.clusters.link_load import OVERLOADED
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.metrics import METRICS
 from sgpsim.ranges import Quantity
 from sgpsim.run import Run
@@ -116,7 +116,7 @@ def points(run: Run, metric: str, axis: Axis) -> pl.DataFrame:
 def draw_curves(axes: Axes, runs: Mapping[str, Run], axis: Axis, metric: str = "loss") -> None:
     """One line per run, with its label; logarithmic where values are above 0 and span more than a decade."""
     if metric not in METRICS:
-        raise SpecificationError(f"there is no metric {metric!r}; it must be one of {', '.join(METRICS)}.")
+        raise SpecificationError(f"there is no metric {shown(metric)}; it must be one of {', '.join(METRICS)}.")
     tables = {label: points(run, metric, axis) for label, run in runs.items()}
     most = max((float(table["at"].max() or 0.0) for table in tables.values() if len(table)), default=0.0)  # pyright: ignore[reportArgumentType]
     scale, label = scaled_label(axis, most)

@@ -52,6 +52,9 @@ def draw_timeline(
         )
     chosen = int(trace.spans["seed"].min() if seed is None else seed)  # pyright: ignore[reportArgumentType]
     spans = trace.spans.filter(pl.col("seed") == chosen)
+    if spans.is_empty():
+        known = ", ".join(map(str, trace.spans["seed"].unique().sort().to_list()))
+        raise SpecificationError(f"the trace holds no seed {chosen}; it must be one of {known}. Give that.")
     last = float(spans["end"].max())  # pyright: ignore[reportArgumentType]
     stop = last if end is None else end
     if not (start < min(stop, last) and math.isfinite(stop - start)):

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from sgpsim.arguments import checked
+from sgpsim.ranges import Seed
 
 LANES = ("compute", "send", "receive", "wait")
 SPAN_SCHEMA = {
@@ -138,7 +139,7 @@ def chrome_events(trace: Trace, seed: int | None = None) -> Iterator[dict[str, A
 
 
 @checked
-def write_chrome(trace: Trace, path: Path, seed: int | None = None) -> None:
+def write_chrome(trace: Trace, path: Path, seed: Seed | None = None) -> None:
     """Write the Chrome trace JSON of one seed to `path`."""
     with path.open("w") as file:
         file.write('{"displayTimeUnit":"ms","traceEvents":[\n')

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
-from sgpsim.errors import SpecificationError, nearest
+from sgpsim.errors import SpecificationError, nearest, shown
 from sgpsim.input_files import content_of
 from sgpsim.specification import specification
 
@@ -132,7 +132,7 @@ def _columns(path: str, header: list[str], width: int, column: str) -> tuple[int
         )
     if wanted not in header:
         raise SpecificationError(
-            f"MeasuredTimes(column): {path} has no column {wanted!r}; {nearest(wanted, header)}"
+            f"MeasuredTimes(column): {path} has no column {shown(wanted)}; {nearest(wanted, header)}"
         )
     others = [name for name in header if name != wanted]
     for name in (*others, wanted):
