@@ -80,6 +80,8 @@ def figure(width: Quantity, height: Quantity) -> Figure:
 def save(drawn: Figure, place: Path) -> list[Path]:
     """Write PNG (200 dpi) and PDF beside one another; `place` has no ending. The files carry no date, so equal figures
     are equal files."""
+    if not place.name:
+        raise SpecificationError(f"save(place) is {shown(str(place))}; it must name a file. Give such as 'figures/loss'.")
     place.parent.mkdir(parents=True, exist_ok=True)
     files = [place.parent / f"{place.name}.{ending}" for ending in ("png", "pdf")]
     with style():

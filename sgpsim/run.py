@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sgpsim.arguments import checked
-from sgpsim.errors import SpecificationError
+from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import from_below
 from sgpsim.specification import specification
@@ -130,7 +130,7 @@ class Run:
             fleet = self.metrics.filter(pl.col("node") == -1)
             known = sorted(fleet["metric"].unique().to_list())
             whose = " of the whole fleet" if metric in self.metrics["metric"] else ""
-            raise SpecificationError(f"the run holds no metric {metric!r}{whose}; it must be one of {', '.join(known)}.")
+            raise SpecificationError(f"the run holds no metric {shown(metric)}{whose}; it must be one of {', '.join(known)}.")
         if cut is None:
             cut = "step" if (rows["cut"] == "step").any() else "time"
         return rows.filter(pl.col("cut") == cut).select("seed", "step", "time", "value").sort("seed", "step", "time")

@@ -141,6 +141,12 @@ def as_graph(value: Any, _: Any) -> Any:
     return graph
 
 
+def as_callable(value: Any, _: Any) -> Any:
+    if callable(value):
+        return value
+    raise Unfit(value, "a function", "Give one, not its name.")
+
+
 def as_function(value: Any, consent: Consent, base: PurePath | None = None) -> Any:
     if isinstance(value, str):
         return named_function(value, consent, None if base is None else Path(base))

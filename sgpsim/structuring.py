@@ -33,6 +33,7 @@ from sgpsim.single_values import (
     articled,
     as_array,
     as_bool,
+    as_callable,
     as_float,
     as_function,
     as_graph,
@@ -84,6 +85,7 @@ def converter(
     made.register_structure_hook_factory(_is_several, _with(made, _several))
     made.register_structure_hook_factory(_is_tuple, _with(made, _tuple))
     if whole:
+        made.register_structure_hook_func(_has_origin(collections.abc.Callable), as_callable)
         made.register_structure_hook_func(inspect.isabstract, _whole)
     else:
         made.register_structure_hook_func(_is_graph, as_graph)

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
 from sgpsim.plots import DOUBLE, figure, style
+from sgpsim.ranges import Seed
 from sgpsim.trace import Trace
 
 LANES = {
@@ -40,7 +41,7 @@ def draw_timeline(
     nodes: Iterable[int] | None = None,
     mark: float | None = None,
     note: str = "",
-    seed: int | None = None,
+    seed: Seed | None = None,
 ) -> list[Patch]:
     """Draw one seed (the first by default) from `start` to `end` seconds; patches for a legend.
 
@@ -123,7 +124,7 @@ def gantt(
     nodes: Sequence[int] | None = None,
     mark: float | None = None,
     note: str = "",
-    seed: int | None = None,
+    seed: Seed | None = None,
 ) -> Figure:
     """`draw_timeline` as a figure of page width, with its legend above."""
     with style():

@@ -82,3 +82,11 @@ def test_what_is_missing_or_too_much_is_pythons_own_error() -> None:
         check_network()  # pyright: ignore
     with pytest.raises(TypeError, match="unexpected keyword"):
         check_network(network=None, edges=3)  # pyright: ignore
+
+
+def test_a_function_is_given_itself_and_never_by_its_name() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        known = doors(Path(folder))
+        (run,) = [door for name, door in known.items() if name.startswith("Vectorized.run")]
+        with pytest.raises(SpecificationError, match=r"it must be .*a function|it must be a function"):
+            run.function(**{**run.good, "progress": "os:getpid"})
