@@ -11,6 +11,7 @@ its metrics and nothing of where the nodes stood.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -22,25 +23,37 @@ import numpy as np
 import polars as pl
 
 from sgpsim.backends.backend import Backend
+from sgpsim.cost import memory
 from sgpsim.errors import require_folder_name
 from sgpsim.experiment import Experiment
-from sgpsim.input_files import content_of
+from sgpsim.input_files import content_of, whole_lines
 from sgpsim.metrics import SCHEMA, Row
 from sgpsim.run import Final, Outcome, provenance, without_rows
-from sgpsim.run_folders import read_run, write_results, write_task
+from sgpsim.run_folders import NO_FILES, read_run, require_sizes, write_results, write_task
 from sgpsim.whole_folders import beside, left_behind, locked_folder, put
 
 PREFIX = ".sgpsim-running-"
 Places = Callable[[str, str, Outcome], Iterable[Path]]
 EVERY = 1.0
 """Seconds between two writings, and before the first."""
+MOST_PLACES = 1 << 26
+"""Coordinates of all nodes and seeds up to which a run is made of a journal, which has to write that it knows none."""
 
 
 class Journal:
-    """The journal of one run. parent: the folder of the run folders. about: name and key of the run."""
+    """The journal of one run. parent: the folder of the run folders. about: name and key of the run. files: as in
+    `write_task`."""
 
-    def __init__(self, parent: Path, experiment: Experiment, backend: Backend, about: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        parent: Path,
+        experiment: Experiment,
+        backend: Backend,
+        about: Mapping[str, str],
+        files: Mapping[str, bytes] = NO_FILES,
+    ) -> None:
         self.parent, self.experiment, self.backend, self.about = parent, experiment, backend, about
+        self.files = files
         self.folder: Path | None = None
         self._lock = -1
         self._waiting: list[Sequence[Row]] = []
@@ -70,7 +83,7 @@ class Journal:
 
     def _begin(self) -> None:
         self.folder, self._lock = locked_folder(self.parent, PREFIX)
-        write_task(self.folder, self.experiment, self.backend)
+        write_task(self.folder, self.experiment, self.backend, self.files)
         objective = self.experiment.objective
         begun = {
             **self.about,
@@ -120,11 +133,18 @@ def _made(journal: Path, parent: Path, places: Places) -> Path:
         raise ValueError(f"{key!r} is no key")
     outcome: Outcome = "interrupted"
     sentence = f"the program was killed (up to {EVERY:g} s later); the metrics are here, where the nodes stood is not"
-    nothing = np.full(tuple(int(extent) for extent in begun.pop("shape")), np.nan)
+    shape = tuple(int(extent) for extent in begun.pop("shape"))
+    task = _content(journal / "experiment.json")
+    require_sizes(journal, json.loads(task), shape)
+    if math.prod(shape) * 8 > memory():
+        raise ValueError(f"no run of shape {shape} fits this machine")
+    if math.prod(shape) > MOST_PLACES:
+        raise OSError(f"it has {math.prod(shape):,} coordinates, and at most {MOST_PLACES:,} are written")
+    nothing = np.full(shape, np.nan)
     seeds = [int(seed) for seed in begun.pop("seeds", ())]
-    table = pl.DataFrame(_rows(_content(journal / "rows")), schema=SCHEMA, orient="row")
+    table = pl.DataFrame(_rows(journal / "rows"), schema=SCHEMA, orient="row")
     with beside(parent / name) as folder:
-        (folder / "experiment.json").write_bytes(_content(journal / "experiment.json"))
+        (folder / "experiment.json").write_bytes(task)
         for file in sorted((journal / "inputs").glob("*")):
             (folder / "inputs").mkdir(exist_ok=True)
             (folder / "inputs" / file.name).write_bytes(_content(file))
@@ -151,7 +171,6 @@ def _content(file: Path) -> bytes:
     return content_of("a journal", file)
 
 
-def _rows(content: bytes) -> list[Row]:
+def _rows(file: Path) -> list[Row]:
     """The rows of all whole lines; the program may have been killed while it wrote the last one."""
-    *lines, _ = content.decode().split("\n")
-    return [tuple(row) for line in lines for row in json.loads(line)]
+    return [tuple(row) for line in whole_lines("a journal", file) for row in json.loads(line)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -27,8 +28,11 @@ from sgpsim.clusters.physical_graph import contents
 from sgpsim.definitions import homes
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
 from sgpsim.experiment import Experiment
+from sgpsim.input_files import content_of, digest
 from sgpsim.plain_data import to_plain
 
+COPIED_BYTES = 1 << 26
+"""Files that an experiment names are kept with its run up to this size; larger ones are referred to where they are."""
 COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metrics", "run", "trace")
 """Packages and modules of sgpsim whose text determines what a run holds."""
 
@@ -42,27 +46,55 @@ def key(experiment: Experiment, backend: Backend) -> str:
         told["backend"]["cluster"]["graph"] = repr(contents(cluster.graph))
     if own := own_texts(experiment, backend):
         told["own"] = own
-    text = json.dumps(with_files(told, digest), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    known = files_read(experiment, backend)  # what was read, whatever lies there by now
+    plain = with_files(told, lambda path: known.get(path) or (digest(path) if os.path.isfile(path) else path))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(f"{text}{json.dumps(versions(), sort_keys=True)}".encode()).hexdigest()
 
 
-def require_unchanged(value: Any) -> None:
-    """Raise SpecificationError where a file that `value` was built from is not what it was then: the numbers would be
-    those of the old file, and the key that of the new one."""
-    if isinstance(value, tuple):
-        for inside in value:
-            require_unchanged(inside)
-    if not dataclasses.is_dataclass(value):
-        return
-    path, content = getattr(value, "path", None), vars(value)
-    read = next((content[name] for name in ("sha256", "digest", "_sha256") if content.get(name)), None)
-    if isinstance(path, str) and read and not (Path(path).is_file() and digest(Path(path)) == read):
-        raise SpecificationError(
-            f"{type(value).__name__}(path) is {shown(path, LONGEST_PATH)}, which is not the file any more that it was when"
-            " the experiment was built. Bring back the old file, or build the experiment anew."
-        )
-    for field in dataclasses.fields(value):
-        require_unchanged(getattr(value, field.name, None))
+def files_read(*values: Any) -> dict[str, str]:
+    """The SHA-256 of the files that `values` were built from, as they were then, by the path that is said. Raises
+    SpecificationError where one was read twice and had changed meanwhile."""
+    found: dict[str, str] = {}
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, tuple):
+            waiting += value
+        if not dataclasses.is_dataclass(value):
+            continue
+        path, content = getattr(value, "path", None), vars(value)
+        read = next((content[name] for name in ("sha256", "digest", "_sha256") if content.get(name)), None)
+        if isinstance(path, str) and read and found.setdefault(path, read) != read:
+            raise changed(path)
+        waiting += [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    return found
+
+
+def originals(*values: Any) -> dict[str, bytes]:
+    """The content of the files that `values` were built from, of those up to COPIED_BYTES. Raises SpecificationError
+    where one is not what it was then."""
+    contents: dict[str, bytes] = {}
+    for path, read in files_read(*values).items():
+        try:
+            content = None
+            if os.path.getsize(path) <= COPIED_BYTES:
+                content = content_of("a file that the experiment names", path)
+            same = (digest(path) if content is None else hashlib.sha256(content).hexdigest()) == read
+        except (OSError, SpecificationError):  # it is gone
+            raise changed(path) from None
+        if not same:
+            raise changed(path)
+        if content is not None:
+            contents[path] = content
+    return contents
+
+
+def changed(path: str) -> SpecificationError:
+    return SpecificationError(
+        f"{shown(path, LONGEST_PATH)} is not the file any more that it was when the experiment was built. Bring back the"
+        " old file, or build the experiment anew."
+    )
 
 
 def versions() -> dict[str, str]:
@@ -70,21 +102,15 @@ def versions() -> dict[str, str]:
     return {"source": source_digest(), **{name: _version(name) for name in ("sgpsim", "numpy", "scipy", "torch")}}
 
 
-def with_files(plain: Any, replace: Callable[[Path], str]) -> Any:
-    """Plain data with the value of every field called `path` that names a file replaced."""
+def with_files(plain: Any, replace: Callable[[str], str]) -> Any:
+    """Plain data with the value of every field called `path` replaced."""
     if isinstance(plain, dict):
         told = {name: with_files(inside, replace) for name, inside in plain.items()}
         path = told.get("path")
-        if "type" in told and isinstance(path, str) and Path(path).is_file():
-            told["path"] = replace(Path(path))
+        if "type" in told and isinstance(path, str):
+            told["path"] = replace(path)
         return told
     return [with_files(inside, replace) for inside in plain] if isinstance(plain, list) else plain
-
-
-def digest(file: Path) -> str:
-    """The SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def own_texts(*values: Any) -> dict[str, str]:

@@ -7,7 +7,7 @@ NodeFailure or MassLeak that carry the run so far.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from sgpsim.errors import MassLeak, NodeFailure, NotSaved, note
 from sgpsim.experiment import Experiment
 from sgpsim.interruption import name_of
 from sgpsim.keys import key as key_of
+from sgpsim.keys import originals
 from sgpsim.launcher import Launcher
 from sgpsim.run import Run, run_of, with_run
 from sgpsim.store import Store, load
@@ -110,6 +111,7 @@ def launch_file(
         if run.outcome == "leaked" and backend.monitor == "raise":
             raise with_run(MassLeak(run.remarks[0]), run, there)
         return run, there
+    files = originals(*case)
     known = key_of(*case)  # files may change while it runs
     folder, lock = begin(store.folder, file.name)  # locked until its run is saved: another launch takes what nobody holds
     place: Path | None = None
@@ -117,14 +119,14 @@ def launch_file(
         try:
             run = launch_all([case], processes, progress, folder, file.name, known)[0]
             there = store.find(*case) if known == key_of(*case) else None
-            place = there or _saved(store, file.name, run, backend, known)
+            place = there or _saved(store, file.name, run, backend, known, files)
         except (NodeFailure, MassLeak, KeyboardInterrupt) as ending:
             partial = run_of(ending)
             if partial is None and isinstance(ending, KeyboardInterrupt):  # it came while the launcher was ending
                 partial = made(folder, *case, f"interrupted by {name_of(ending)}")
             place = getattr(ending, "folder", None)
             if place is None and partial is not None:
-                place = _saved(store, file.name, partial, backend, known)
+                place = _saved(store, file.name, partial, backend, known, files)
                 with_run(ending, partial, place)
             discard(folder)
             raise
@@ -154,9 +156,9 @@ def launch_file(
     return run, place
 
 
-def _saved(store: Store, name: str, run: Run, backend: TorchDistributed, known: str) -> Path:
+def _saved(store: Store, name: str, run: Run, backend: TorchDistributed, known: str, files: Mapping[str, bytes]) -> Path:
     """The folder of `run`; a user who interrupts the saving gets it too, before KeyboardInterrupt goes on."""
     try:
-        return store.save(name, run, backend, known)
+        return store.save(name, run, backend, known, files=files)
     except KeyboardInterrupt as stop:
-        raise with_run(stop, run, store.save(name, run, backend, known)) from None
+        raise with_run(stop, run, store.save(name, run, backend, known, files=files)) from None

@@ -18,22 +18,24 @@ import hashlib
 import io
 import json
 import os
-import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast, get_args
 
 import numpy as np
 import polars as pl
 
 from sgpsim.backends.backend import Backend
+from sgpsim.cost import memory
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.functions import FunctionName
-from sgpsim.input_files import whole_number
-from sgpsim.keys import digest, with_files
+from sgpsim.input_files import MOST_BYTES, arrays_in, content_of, digest, opened, whole_number
+from sgpsim.keys import COPIED_BYTES, files_read, with_files
 from sgpsim.metrics import SCHEMA
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.unresolved import Unresolved
@@ -43,18 +45,20 @@ from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
 
 FORMAT = 2
 """Of every file of a folder. 1: provenance had no digest of its own, and only experiment.json said the format."""
-COPIED_BYTES = 1 << 26
-"""Files that an experiment names are copied into its folder up to this size; larger ones are referred to where they
-are."""
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 OF_THE_RUN = ("backend", "outcome", "remarks", "statistics", "files", "digest")
 """Entries of provenance.json that are no part of `Run.provenance`."""
+SMALL_TABLE = 100_000
+"""Rows of a table that may take less than a byte each."""
 TRACE_SCHEMA = {"kind": pl.String, **SPAN_SCHEMA, **MESSAGE_SCHEMA}
 
 
-def write_run(folder: Path, run: Run, backend: Backend, about: Mapping[str, str], tables: bool = True) -> None:
+def write_run(
+    folder: Path, run: Run, backend: Backend, about: Mapping[str, str], tables: bool = True, files: Mapping[str, bytes] = NO_FILES
+) -> None:
     """Write `run` into the empty `folder`. about: entries of the provenance. tables: False leaves trace and trajectory
-    out, which are the large ones."""
-    write_task(folder, run.experiment, backend)
+    out, which are the large ones. files: as in `write_task`."""
+    write_task(folder, run.experiment, backend, files)
     if tables and run.trajectory is not None:
         _write_arrays(folder / "trajectory.npz", run.trajectory._asdict())
     if tables and run.trace is not None:
@@ -70,15 +74,25 @@ def write_run(folder: Path, run: Run, backend: Backend, about: Mapping[str, str]
     write_results(folder, run.metrics, run.final, {**about, **ending, **to_plain(run.provenance)})
 
 
-def write_task(folder: Path, experiment: Experiment, backend: Backend) -> None:
-    """Write what is to be run, with copies of the files that it names."""
+def write_task(folder: Path, experiment: Experiment, backend: Backend, files: Mapping[str, bytes] = NO_FILES) -> None:
+    """Write what is to be run, with copies of the files that it names, as they were when they were read. files: their
+    content by path (see keys.originals), where it is known; a file that has changed and is not known gets its name in
+    the folder and no copy, so that the run cannot be read until somebody puts the old one there."""
+    read = files_read(experiment, backend)
 
-    def kept(file: Path) -> str:
-        if file.stat().st_size > COPIED_BYTES:
-            return str(file.resolve())
-        copy = Path("inputs") / f"{digest(file)[:12]}-{file.name}"
-        (folder / "inputs").mkdir(exist_ok=True)
-        shutil.copyfile(file, folder / copy)
+    def kept(path: str) -> str:
+        content = files.get(path)
+        if content is None and os.path.isfile(path):
+            if os.path.getsize(path) > COPIED_BYTES:
+                return str(Path(path).resolve())
+            content = content_of("a file that the experiment names", path)
+        there = "" if content is None else hashlib.sha256(content).hexdigest()
+        if not (used := read.get(path, there)):
+            return path
+        copy = Path("inputs") / f"{used[:12]}-{Path(path).name}"
+        if content is not None and used == there:
+            (folder / "inputs").mkdir(exist_ok=True)
+            (folder / copy).write_bytes(content)
         return copy.as_posix()
 
     content = {"format": FORMAT, "experiment": to_plain(experiment), "backend": to_plain(backend)}
@@ -124,6 +138,7 @@ def read_run(folder: Path, trust: bool = False) -> Run:
     _require_format(folder / "experiment.json", content.get("format"))
     final = _final(folder)
     nodes, seeds, dimension = final.values.shape
+    require_sizes(folder, content, final.values.shape)
 
     def described(kind: type, content: Mapping[str, Any], names: tuple[FunctionName, ...]) -> Unresolved | None:
         return Unresolved(kind.__name__, content, names, nodes, dimension) if issubclass(kind, Objective) else None
@@ -167,10 +182,11 @@ def read_task(folder: Path, trust: bool = False) -> tuple[str, Experiment, Backe
 
 def damaged(folder: Path, name: str, why: str) -> SpecificationError:
     reason = " ".join(why.split())
-    return SpecificationError(
-        f"{str(folder / name)!r} is damaged: {reason[:200]}. Delete the folder {str(folder)!r} and run the experiment"
-        " again."
-    )
+    return SpecificationError(f"{str(folder / name)!r} is damaged: {reason[:200]}. {_anew(folder)}")
+
+
+def _anew(folder: Path) -> str:
+    return f"Delete the folder {str(folder)!r} and run the experiment again."
 
 
 # -- provenance
@@ -186,9 +202,44 @@ def _files(folder: Path, provenance: Mapping[str, Any]) -> Iterable[str]:
             raise damaged(folder, "provenance.json", f"it lists {shown(name)}, which is no file of the folder")
         if not os.path.isfile(folder / name):
             raise damaged(folder, name, "it is missing")
+        _attempt(folder, name, partial(_require_plausible, folder / name))
         if _attempt(folder, name, partial(digest, folder / name)) != expected:
             raise damaged(folder, name, "its content is not what was written")
     return files
+
+
+def _require_plausible(file: Path) -> None:
+    """Raise ValueError where a file is longer than any that is written here and read again, or ends as none of its kind:
+    going through all of it could take forever."""
+    most = {".npz": memory(), ".parquet": memory(), ".json": MOST_BYTES}.get(file.suffix, COPIED_BYTES)
+    if file.parent.name == "inputs":
+        most = COPIED_BYTES
+    with opened("a file", file) as content:
+        size = os.fstat(content.fileno()).st_size
+        if size > most:
+            raise ValueError(f"it has {size:,} bytes, and at most {most:,.0f} are read")
+        content.seek(max(size - 4, 0))
+        if file.suffix == ".parquet" and content.read() != b"PAR1":
+            raise ValueError("it is no parquet file")
+        if file.suffix == ".npz" and not zipfile.is_zipfile(content):
+            raise ValueError("it is no archive of arrays")
+
+
+def require_sizes(folder: Path, content: Any, shape: Sequence[int]) -> None:
+    """Raise SpecificationError where a number of nodes, seeds or coordinates in experiment.json exceeds that of the run,
+    `shape`: building what it says could take all memory."""
+    nodes, _, dimension = shape
+    most = {"nodes": nodes, "size": nodes, "dimension": dimension}
+    waiting = [content]
+    while waiting:
+        inside = waiting.pop()
+        if isinstance(inside, list):
+            waiting += inside
+        elif isinstance(inside, dict):
+            waiting += inside.values()
+            for name in most.keys() & inside.keys():
+                if isinstance(inside[name], int | float) and inside[name] > most[name]:
+                    raise damaged(folder, "experiment.json", f"{name} is {shown(inside[name])}, and the run has {most[name]}")
 
 
 def _ending(folder: Path, provenance: Mapping[str, Any]) -> tuple[Outcome, tuple[str, ...], dict[str, float]]:
@@ -237,7 +288,7 @@ def _write_json(file: Path, content: Any) -> None:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    content = _attempt(file.parent, file.name, lambda: json.loads(file.read_text(encoding="utf-8")))
+    content = _attempt(file.parent, file.name, lambda: json.loads(_content(file).decode()))
     if not isinstance(content, dict):
         raise damaged(file.parent, file.name, "it holds no table")
     return content
@@ -251,8 +302,11 @@ def _write_table(file: Path, table: pl.DataFrame) -> None:
 
 def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     def read() -> tuple[dict[str, str], pl.DataFrame]:
-        content = file.read_bytes()
+        content = _content(file, memory())
         with _quiet():
+            rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
+            if rows > max(len(content), SMALL_TABLE):
+                raise ValueError(f"it promises {rows:,} rows in {len(content):,} bytes")
             return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
 
     metadata, table = _attempt(file.parent, file.name, read)
@@ -260,6 +314,11 @@ def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     if dict(table.schema) != dict(schema):
         raise damaged(file.parent, file.name, f"its columns are not {', '.join(schema)}")
     return table
+
+
+def _content(file: Path, most: float = MOST_BYTES) -> bytes:
+    """The bytes of a file of the folder."""
+    return content_of("a run's file", file, most, _anew(file.parent))
 
 
 @contextmanager
@@ -287,8 +346,8 @@ def _read_arrays(file: Path, names: Iterable[str], dimensions: Mapping[str, int]
     """The arrays called `names`, of numbers, with so many axes each."""
 
     def read() -> dict[str, Any]:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with opened("a file", file) as content:  # written uncompressed, so that no archive holds more than its size
+            return arrays_in(content, most=os.fstat(content.fileno()).st_size)
 
     arrays = _attempt(file.parent, file.name, read)
     format_ = arrays.pop("format", np.array(1))

@@ -12,7 +12,9 @@ import itertools
 import os
 import tempfile
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -22,10 +24,10 @@ from sgpsim.errors import LONGEST_PATH, MassLeak, Notice, NotSaved, Specificatio
 from sgpsim.experiment import Experiment
 from sgpsim.input_files import reason_of
 from sgpsim.journal import Journal, recover
-from sgpsim.keys import key, require_unchanged
+from sgpsim.keys import digest, files_read, key, originals
 from sgpsim.ranges import OWN
 from sgpsim.run import Outcome, Run, run_of, with_run
-from sgpsim.run_folders import read_run, write_run
+from sgpsim.run_folders import NO_FILES, read_run, write_run
 from sgpsim.specification import specification
 from sgpsim.whole_folders import beside, clear, put
 
@@ -58,13 +60,24 @@ class Store:
         """The folder of this experiment on this backend, under whatever name, if it is there. Raises SpecificationError
         where a folder is called so and holds another run."""
         wanted = key(experiment, backend)
-        place = next(iter(sorted(self.folder.glob(f"*-{wanted[:12]}"))), None)
-        if place is not None and load(place).provenance.get("key") != wanted:
-            raise SpecificationError(
-                f"{str(place)!r} is called as the run that is wanted, and holds another. Give it its own name again, or"
-                " delete it."
-            )
-        return place
+        for place in sorted(self.folder.glob(f"*-{wanted[:12]}")):
+            with suppress(OSError):
+                place.rmdir()  # one that is empty, as all else stays
+                continue
+            try:
+                known = load(place).provenance.get("key")
+            except SpecificationError as error:
+                raise SpecificationError(
+                    f"{str(place)!r} stands where the run that is wanted would lie, and cannot be read: {error} Delete that"
+                    " folder, or move it away."
+                ) from None
+            if known != wanted:
+                raise SpecificationError(
+                    f"{str(place)!r} is called as the run that is wanted, and holds another. Give it its own name again, or"
+                    " delete it."
+                )
+            return place
+        return None
 
     @checked
     def run(
@@ -80,7 +93,7 @@ class Store:
         """
         require_folder_name("the name of the run", name)
         backend.check(experiment)
-        require_unchanged((experiment, backend))
+        files = originals(experiment, backend)
         self.require_writable()
         for sentence in self.recover():
             warnings.warn(sentence, Notice, stacklevel=2)
@@ -88,22 +101,22 @@ class Store:
         if there is not None:
             return load(there), there, True
         about = {"name": name, "key": key(experiment, backend)}
-        journal = Journal(self.folder, experiment, backend, about)
+        journal = Journal(self.folder, experiment, backend, about, files)
         run: Run | None = None
         try:
-            run = backend.run(experiment, progress, journal)
-            return run, self.save(name, run, backend, about["key"]), False
+            run = _with_changes(backend.run(experiment, progress, journal), backend)
+            return run, self.save(name, run, backend, about["key"], files=files), False
         except NotSaved:
             raise
         except (MassLeak, KeyboardInterrupt) as ending:  # an interruption may also come while the whole run is saved
             run = run_of(ending) or run
             if run is not None:
-                with_run(ending, run, self.save(name, run, backend, about["key"]))
+                with_run(ending, run, self.save(name, run, backend, about["key"], files=files))
             raise
         except Exception as error:  # of a user's class, a deadlock
             if run is None and (run := run_of(error)) is not None:
                 try:
-                    place = self.save(name, run, backend, about["key"])
+                    place = self.save(name, run, backend, about["key"], files=files)
                     note(with_run(error, run, place), f"what was measured lies in {place}")
                 except NotSaved as unsaved:
                     note(with_run(error, run, unsaved.folder), str(unsaved))
@@ -112,20 +125,30 @@ class Store:
             journal.close()
 
     @checked
-    def save(self, name: Name, run: Run, backend: Backend, known: str = "", elsewhere: bool = True) -> Path:
+    def save(
+        self,
+        name: Name,
+        run: Run,
+        backend: Backend,
+        known: str = "",
+        elsewhere: bool = True,
+        files: Mapping[str, bytes] = NO_FILES,
+    ) -> Path:
         """Write `run`; its folder. If the same run was written meanwhile, that one stays. known: its key, where it was
         worked out before the run, during which files may change. Raises NotSaved where there is no room; its `folder` is
-        where the run lies instead. elsewhere: False where no other place is wanted, which raises the OSError."""
+        where the run lies instead. elsewhere: False where no other place is wanted, which raises the OSError. files: what
+        keys.originals gave before the run."""
         require_folder_name("the name of the run", name)
         self.require_writable()
         about = {"name": name, "key": known or key(run.experiment, backend)}
+        run = _with_changes(run, backend)
         stem = _stem(name, about["key"], run.outcome)
         try:
-            return _saved(self.folder, stem, run, backend, about)
+            return _saved(self.folder, stem, run, backend, about, files)
         except OSError as error:
             if not elsewhere:
                 raise
-            raise _kept_elsewhere(self.folder, stem, run, backend, about, error) from None
+            raise _kept_elsewhere(self.folder, stem, run, backend, about, files, error) from None
 
 
 @checked
@@ -166,10 +189,31 @@ def require_folder(folder: Path) -> Path:
         ) from None
 
 
-def _saved(parent: Path, stem: str, run: Run, backend: Backend, about: dict[str, str], tables: bool = True) -> Path:
+def _with_changes(run: Run, backend: Backend) -> Run:
+    """`run`, which says which of the files that it was computed from are not what they were."""
+    remarks: list[str] = []
+    for path, read in files_read(run.experiment, backend).items():
+        try:
+            same = digest(path) == read
+        except SpecificationError:  # it is gone
+            same = False
+        if not same:
+            remarks.append(f"{path} has changed since it was read; the numbers of this run are those of the old content")
+    return replace(run, remarks=(*run.remarks, *(remark for remark in remarks if remark not in run.remarks)))
+
+
+def _saved(
+    parent: Path,
+    stem: str,
+    run: Run,
+    backend: Backend,
+    about: Mapping[str, str],
+    files: Mapping[str, bytes],
+    tables: bool = True,
+) -> Path:
     """The folder in `parent` that now holds `run`: `stem`, or with a number where a partial run already lies there."""
     with beside(parent / stem) as folder:
-        write_run(folder, run, backend, about, tables)
+        write_run(folder, run, backend, about, tables, files)
         for place in _places(parent, stem, run.outcome):
             try:
                 put(folder, place)
@@ -195,7 +239,7 @@ def _places(parent: Path, stem: str, outcome: Outcome) -> Generator[Path]:
 
 
 def _kept_elsewhere(
-    parent: Path, stem: str, run: Run, backend: Backend, about: dict[str, str], error: OSError
+    parent: Path, stem: str, run: Run, backend: Backend, about: Mapping[str, str], files: Mapping[str, bytes], error: OSError
 ) -> NotSaved:
     """Keep what can be kept: the whole run in the temporary folder, else without its large tables; and say so."""
     reason = f"the run cannot be saved in {str(parent)!r} ({error.strerror or error})"
@@ -205,7 +249,7 @@ def _kept_elsewhere(
         try:
             if place is temporary:
                 place = Path(tempfile.mkdtemp(prefix="sgpsim-kept-", dir=temporary))
-            folder = _saved(place, stem, run, backend, about, tables)
+            folder = _saved(place, stem, run, backend, about, files, tables)
         except OSError:
             continue
         what = "all of it lies" if tables else "without its trace and trajectory it lies"

@@ -31,9 +31,9 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
-from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, require_folder_name, shown
+from sgpsim.errors import SpecificationError, nearest, require_folder_name, shown
 from sgpsim.experiment import Experiment
-from sgpsim.input_files import content_of, reason_of, understood, whole_number
+from sgpsim.input_files import MOST_GRAPH, MOST_TEXT, content_of, understood, whole_number
 from sgpsim.plain_data import from_plain, located
 from sgpsim.schedules.graph_file import one_graphml
 from sgpsim.schedules.schedule import Schedule
@@ -87,15 +87,11 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> TomlFile:
     """Read `path`, apply `overrides` and build everything; SpecificationError with file, path to the field, and
     cure."""
     file = Path(path)
-    source = file.name
+    source, cure = file.name, "Give the path of a TOML file; examples/ has some."
     try:
-        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = content_of("the experiment", file, MOST_TEXT, cure).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise SpecificationError(f"{source}: this is not text in UTF-8 ({error}). Save it so.") from None
-    except (OSError, ValueError) as error:
-        raise SpecificationError(
-            f"{shown(str(file), LONGEST_PATH)} cannot be read ({reason_of(error)}). Give the path of a TOML file; examples/ has some."
-        ) from None
     found = _parsed(text, source)
     for override in overrides:
         _override(found, override)
@@ -181,7 +177,7 @@ def _graph(file: Path, where: str) -> nx.Graph:
         raise SpecificationError(
             f"{where}: {str(file)!r} must end in {' or '.join(readers)}. Write it with networkx.write_graphml."
         )
-    content = content_of(where, file)
+    content = content_of(where, file, MOST_GRAPH)
     read = partial(readers[file.suffix], content)
     graph = understood(where, file, file.suffix, "Write it anew with networkx.", read)
     numbers = {name: number for name in graph if isinstance(name, str) and (number := whole_number(name)) is not None}

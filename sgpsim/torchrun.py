@@ -26,7 +26,7 @@ from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError, require_folder_name
 from sgpsim.experiment import Experiment
 from sgpsim.interruption import SIGNALS, Interrupted, code_of, name_of
-from sgpsim.keys import key
+from sgpsim.keys import key, originals
 from sgpsim.run import Outcome, Run, run_of, with_run
 from sgpsim.store import Store, load
 from sgpsim.unfinished import PREFIX, close_down, discard, end, recover, tell, write_job
@@ -84,6 +84,7 @@ def _computed(
     key: str,
 ) -> tuple[Run, Path | None]:
     store.require_writable()
+    files = originals(experiment, backend)
     folder = store.folder / f"{PREFIX}{name}-{token}"
     lock: int | None = None
     while lock is None:  # until nobody can clear it away any more
@@ -105,7 +106,7 @@ def _computed(
             signals.append(0)  # from here on no signal ends the keeping
             if (run := run_of(ending)) is not None:
                 if rank == 0:
-                    with_run(ending, run, store.save(name, run, backend, key))
+                    with_run(ending, run, store.save(name, run, backend, key, files=files))
                     discard(folder)
             elif isinstance(ending, KeyboardInterrupt):
                 give_up(f"interrupted by {name_of(ending)}", "interrupted")
@@ -116,7 +117,7 @@ def _computed(
                 give_up(f"node {rank} failed ({type(ending).__name__}: {ending})")
             raise
         if rank == 0:
-            place = store.save(name, run, backend, key)
+            place = store.save(name, run, backend, key, files=files)
             discard(folder)
             return run, place
     if not record_paths(folder, 0, experiment.seeds[0], 0)[0].exists():  # else the folder is node 0's to remove

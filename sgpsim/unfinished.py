@@ -30,9 +30,10 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.functions import Consent
 from sgpsim.input_files import content_of, reason_of
-from sgpsim.keys import own_texts, versions, with_files
+from sgpsim.keys import changed, files_read, own_texts, versions, with_files
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run import Outcome, Run
+from sgpsim.run_folders import require_sizes
 from sgpsim.store import Store
 from sgpsim.whole_folders import A_FOLDER, locked_folder, same_folder
 
@@ -44,6 +45,7 @@ except ImportError:  # not on Windows
 PREFIX = ".sgpsim-unfinished-"
 FORMAT = 2
 KEY = re.compile("[0-9a-f]{64}")
+MOST_PROCESSES = 10_000
 PATIENCE = 5.0
 """Seconds that whoever makes a run of the records waits for the other processes to end."""
 
@@ -74,7 +76,11 @@ def write_job(folder: Path, cases: Sequence[Case], name: str = "", interval: flo
         "sources": sorted({source for case in cases for part in case for source in sources(part)}),
         "texts": _texts(cases),
         "cases": [
-            {"experiment": with_files(to_plain(experiment), _absolute), "backend": to_plain(backend)}
+            {
+                "experiment": with_files(to_plain(experiment), _absolute),
+                "backend": with_files(to_plain(backend), _absolute),
+                "files": {_absolute(path): read for path, read in files_read(experiment, backend).items()},
+            }
             for experiment, backend in cases
         ],
     }
@@ -100,11 +106,16 @@ def read_job(folder: Path) -> dict[str, Any]:
 
 
 def cases_of(job: Mapping[str, Any], consent: Consent) -> list[Case]:
-    """The experiments and backends of a job. consent: as in `from_plain`, whether functions that it names are imported."""
-    return [
-        (from_plain(case["experiment"], Experiment, consent=consent), from_plain(case["backend"], TorchDistributed))
-        for case in job["cases"]
-    ]
+    """The experiments and backends of a job. consent: as in `from_plain`, whether functions that it names are imported.
+    Raises SpecificationError where a file has changed since the job was written."""
+    cases: list[Case] = []
+    for case in job["cases"]:
+        built = from_plain(case["experiment"], Experiment, consent=consent), from_plain(case["backend"], TorchDistributed)
+        for path, read in files_read(*built).items():
+            if case.get("files", {}).get(path, read) != read:
+                raise changed(path)
+        cases.append(built)
+    return cases
 
 
 def require_same_texts(job: Mapping[str, Any], cases: Sequence[Case]) -> None:
@@ -160,12 +171,15 @@ def settle(
     """Make a run with this outcome of the folder's records, and remove them; a sentence that says where it lies. Raises
     OSError where it cannot be saved; the records stay then."""
     job = read_job(folder)
+    largest = max((file.stat().st_size for file in folder.glob("*.rows")), default=0)
     if not job["name"]:
         discard(folder)
         return None
-    if not any(file.stat().st_size for file in folder.glob("*.rows")):
+    if not largest:
         discard(folder)
         return f"{sentence}; nothing had been measured"
+    for case in job["cases"]:
+        require_sizes(folder, case, (MOST_PROCESSES, 0, largest // 4))
     experiment, backend = cases_of(job, consent)[0]
     absent = [
         str(rank)
@@ -270,8 +284,8 @@ def tell(sentence: str) -> None:
     print(f"sgpsim: {sentence}", file=sys.stderr, flush=True)
 
 
-def _absolute(file: Path) -> str:
-    return str(file.resolve())
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())
 
 
 def _alone(lock: int, patience: float, keeping: bool = False) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
+from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
@@ -24,6 +25,7 @@ from sgpsim.objectives.table import Table
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.ring import DirectedRing
 from sgpsim.store import Store, load
+from sgpsim.unfinished import cases_of, read_job, write_job
 
 
 def with_table(file: Path, number: int) -> tuple[Experiment, Backend]:
@@ -65,15 +67,69 @@ def test_a_file_that_changed_is_told_before_anything_is_computed(
         store.run("old", *old)
 
 
-def test_a_file_that_changes_while_a_run_goes_on_does_not_change_its_key(tmp_path: Path) -> None:
-    store, file = Store(tmp_path / "runs"), tmp_path / "samples.csv"
+BUILDS = [("samples.csv", with_table), ("matrix.npy", with_matrix), ("times.csv", with_times)]
 
-    def change(done: int, of: int) -> None:
-        file.write_text("a,label\n1,0\n2,1\n")
 
-    _, folder, _ = store.run("one", *with_table(file, 1), change)
-    assert store.find(*with_table(file, 0)) is None
-    assert store.find(*with_table(file, 1)) == folder
+@pytest.mark.parametrize(("name", "build"), BUILDS)
+def test_a_file_that_changes_while_a_run_goes_on_changes_neither_its_key_nor_its_folder(
+    tmp_path: Path, name: str, build: Callable[[Path, int], tuple[Experiment, Backend]]
+) -> None:
+    store, file = Store(tmp_path / "runs"), tmp_path / name
+    run, folder, _ = store.run("one", *build(file, 1), lambda done, of: build(file, 2))  # pyright: ignore[reportArgumentType]
+    assert [remark for remark in run.remarks if f"{name} has changed since it was read" in remark]
+    assert store.find(*build(file, 0)) is None
+    assert store.find(*build(file, 1)) == folder
+    kept = load(folder)
+    assert kept.remarks == run.remarks and not Store(tmp_path).run("two", *build(file, 1))[0].remarks
+    np.testing.assert_array_equal(kept.final.values, run.final.values)
+    (copy,) = (folder / "inputs").iterdir()
+    assert copy.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "build"), BUILDS)
+def test_the_key_is_that_of_the_bytes_that_were_read(
+    tmp_path: Path, name: str, build: Callable[[Path, int], tuple[Experiment, Backend]]
+) -> None:
+    file = tmp_path / name
+    old = build(file, 1)
+    before = key(*old)
+    new = build(file, 2)
+    assert key(*old) == before != key(*new)
+    file.unlink()
+    assert key(*old) == before
+
+
+def test_a_run_saved_beside_a_changed_file_is_not_kept_with_the_new_one(tmp_path: Path) -> None:
+    experiment, backend = with_table(tmp_path / "samples.csv", 1)
+    run, content = backend.run(experiment), (tmp_path / "samples.csv").read_bytes()
+    with_table(tmp_path / "samples.csv", 2)
+    folder = Store(tmp_path / "runs").save("late", run, backend)
+    with pytest.raises(SpecificationError, match=r"inputs/.*-samples\.csv.*No such file") as error:
+        load(folder)
+    place = Path(str(error.value).split("Table(path) is '")[1].split("'")[0])
+    place.parent.mkdir()
+    place.write_bytes(content)
+    assert "has changed since it was read" in load(folder).remarks[0]
+
+
+def test_a_job_of_processes_knows_the_files_it_was_written_for(tmp_path: Path) -> None:
+    experiment, _ = with_table(tmp_path / "samples.csv", 1)
+    write_job(tmp_path, [(experiment, TorchDistributed())])
+    assert cases_of(read_job(tmp_path), "refuse") == [(experiment, TorchDistributed())]
+    with_table(tmp_path / "samples.csv", 2)
+    with pytest.raises(SpecificationError, match="not the file any more"):
+        cases_of(read_job(tmp_path), "refuse")
+
+
+def test_a_large_table_that_is_read_again_is_the_one_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sgpsim.objectives.datasets.KEPT_BYTES", 0)
+    file = tmp_path / "samples.csv"
+    with_table(file, 1)
+    table = Table(str(file))
+    assert len(table.load().features) == len(table.load().features)
+    with_table(file, 2)
+    with pytest.raises(SpecificationError, match="has changed since it was first read"):
+        table.load()
 
 
 def test_clusters_that_are_equal_have_one_key() -> None:

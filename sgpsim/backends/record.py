@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sgpsim.budget import most_steps
 from sgpsim.experiment import Experiment
+from sgpsim.input_files import whole_lines
 from sgpsim.mass import Mass
 
 LITTLE = 1 << 24
@@ -187,6 +188,4 @@ def read_rows(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
 
 def read_lines(path: Path) -> list[list[Any]]:
     """All whole lines of a file; none where there is no file."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [json.loads(line) for line in whole_lines("a record", path)] if path.exists() else []

@@ -164,9 +164,11 @@ class Replay:
 
 
 def _common(steps: list[NDArray[Any]]) -> list[int]:
-    """The steps of the leading rows that are the same at all ranks; after a sudden end the ranks' last rows differ."""
+    """The steps of the leading rows that are the same at all ranks, and grow; after a sudden end the ranks' last rows
+    differ, and a file may hold zeros that were never written."""
     shortest = min(len(column) for column in steps)
     same = np.all([column[:shortest] == steps[0][:shortest] for column in steps], axis=0)
+    same[1:] &= steps[0][1:shortest] > steps[0][: shortest - 1]
     return steps[0][:shortest][np.logical_and.accumulate(same)].tolist()
 
 

@@ -92,7 +92,7 @@ class MeasuredTimes(ComputeTime):
 def _read(path: str, content: bytes, column: str) -> dict[int, NDArray[np.float64]]:
     """Seconds by node from the text of a CSV file."""
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""))
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as reason:
         raise SpecificationError(f"MeasuredTimes: {path} is not a CSV text file ({reason}). Save it as UTF-8.") from None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, shown
-from sgpsim.input_files import content_of, understood
+from sgpsim.input_files import arrays_in, content_of, understood
 from sgpsim.objectives.datasets import Dataset, Samples
 from sgpsim.specification import specification
 
@@ -44,7 +44,13 @@ class Table(Dataset):
                 f"Table(path) is {shown(self.path, LONGEST_PATH)}; it must end in .csv or .npz. Save the samples as one of these."
             )
         content = content_of("Table(path)", self.path)
-        object.__setattr__(self, "_sha256", hashlib.sha256(content).hexdigest())  # a memo: see keys.require_unchanged
+        found = hashlib.sha256(content).hexdigest()
+        if self.__dict__.get("_sha256", found) != found:  # large tables are read again each time
+            raise SpecificationError(
+                f"Table(path) is {shown(self.path, LONGEST_PATH)}, which has changed since it was first read. Bring back the"
+                " old file, or build the experiment anew."
+            )
+        object.__setattr__(self, "_sha256", found)  # a memo: see keys.files_read
         read = self._read_npz if suffix == ".npz" else self._read_csv
         cure = "Save it with numpy.savez." if suffix == ".npz" else "Save it as CSV text in UTF-8."
         features, labels, groups = understood("Table(path)", self.path, suffix, cure, partial(read, content))
@@ -76,7 +82,7 @@ class Table(Dataset):
         return self.__dict__.get("_label_names")
 
     def _read_csv(self, content: bytes) -> tuple[NDArray[np.float64], list[str | float], list[str | float]]:
-        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""))
         header = [name.strip() for name in next(lines, [])]
         label = self._column(header, self.label, "label")
         group = None if self.group is None else self._column(header, self.group, "group")
@@ -142,15 +148,15 @@ class Table(Dataset):
         return value
 
     def _read_npz(self, content: bytes) -> tuple[NDArray[np.float64], NDArray[np.generic], NDArray[np.generic]]:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            missing = [name for name in ("features", "labels") if name not in archive]
-            if missing:
-                raise SpecificationError(
-                    f"{self.path!r} has no array {missing[0]!r}; it must hold `features` and `labels`. Save it"
-                    " with numpy.savez(path, features=..., labels=...)."
-                )
-            features, labels = np.asarray(archive["features"]), np.asarray(archive["labels"])
-            groups = np.asarray(archive["groups"]) if "groups" in archive else np.zeros(len(labels))
+        arrays = arrays_in(io.BytesIO(content), ("features", "labels", "groups"))
+        missing = [name for name in ("features", "labels") if name not in arrays]
+        if missing:
+            raise SpecificationError(
+                f"{self.path!r} has no array {missing[0]!r}; it must hold `features` and `labels`. Save it"
+                " with numpy.savez(path, features=..., labels=...)."
+            )
+        features, labels = arrays["features"], arrays["labels"]
+        groups = arrays["groups"] if "groups" in arrays else np.zeros(labels.shape)
         if features.ndim != 2 or labels.shape != (len(features),) or groups.shape != labels.shape or not features.size:
             raise SpecificationError(
                 f"{self.path!r}: features {features.shape}, labels {labels.shape}, groups {groups.shape}; these must"

@@ -19,7 +19,7 @@ import networkx as nx
 from networkx.readwrite.graphml import GraphMLReader
 
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
-from sgpsim.input_files import content_of, understood
+from sgpsim.input_files import MOST_BYTES, MOST_GRAPH, content_of, understood
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
@@ -45,7 +45,7 @@ class GraphFile(Schedule):
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        content = read_content("GraphFile(path)", self.path, READERS, self.sha256)
+        content = read_content("GraphFile(path)", self.path, READERS, self.sha256, MOST_GRAPH)
         object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
         suffix = Path(self.path).suffix.lower()
         read = partial(READERS[suffix], content, self.directed)
@@ -66,14 +66,14 @@ class GraphFile(Schedule):
         return self.__dict__["_shares"]
 
 
-def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str) -> bytes:
-    """The bytes of `path`, or SpecificationError: its ending unknown, the file missing, or another one than `sha256`
-    says (if that is given)."""
+def read_content(what: str, path: str, endings: Mapping[str, Any], sha256: str, most: int = MOST_BYTES) -> bytes:
+    """The bytes of `path`, or SpecificationError: its ending unknown, the file missing, longer than `most`, or another one
+    than `sha256` says (if that is given)."""
     if Path(path).suffix.lower() not in endings:
         raise SpecificationError(
             f"{what} is {shown(path, LONGEST_PATH)}; its ending must be one of {', '.join(endings)}. Convert the file."
         )
-    content = content_of(what, path)
+    content = content_of(what, path, most)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         raise SpecificationError(
