@@ -22,6 +22,7 @@ from sgpsim.errors import Deadlock, MassLeak, NodeFailure, Notice, NotSaved, Spe
 from sgpsim.interruption import code_of, interruptible, name_of
 
 NOT_WRITTEN = 6
+os.environ["MPLBACKEND"] = "agg"  # commands draw into files alone; matplotlib refuses to be imported where this is set wrongly
 CODES: dict[type[Exception], int] = {
     SpecificationError: 2,
     MassLeak: 3,

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sgpsim.__main__ import written
 from sgpsim.errors import SpecificationError
 from studies import bench_jobs as jobs
 from studies import bench_processes as processes
@@ -257,4 +259,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    from studies import __main__ as studies
+
+    raise SystemExit(written(partial(studies.main, ["bench", *sys.argv[1:]]), "studies"))

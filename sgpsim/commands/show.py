@@ -31,13 +31,20 @@ def main(
     from sgpsim.store import load_all, require_folder
     from sgpsim.timeline import gantt
 
-    for number, (folder, (name, run)) in enumerate(zip(runs, load_all(runs).items(), strict=True), start=1):
+    loaded = load_all(runs)
+    timelines = [
+        None
+        if run.trace is None or run.trace.spans.is_empty()
+        else gantt(run.trace, start, start + opening(run) if end is None else end)
+        for run in loaded.values()
+    ]  # what refuses the seconds that are asked for does so before anything is printed
+    for number, (folder, (name, run)) in enumerate(zip(runs, loaded.items(), strict=True), start=1):
         inside = name if Path(name).name == name else f"{number}-{Path(os.path.realpath(folder)).name}"  # of several so called
         place = require_folder(out / inside if out is not None else folder / "figures")
         tell(run)
         files = save(three_axes({name: run}), place / "curves")
-        if run.trace is not None and not run.trace.spans.is_empty():
-            files += save(gantt(run.trace, start, start + opening(run) if end is None else end), place / "timeline")
+        if (timeline := timelines[number - 1]) is not None:
+            files += save(timeline, place / "timeline")
         print("\n" + "\n".join(f"drawn: {file}" for file in files) + "\n")
     return 0
 
