@@ -6,6 +6,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from test_store import experiment, simulated
 
+from sgpsim.__main__ import main
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.errors import SpecificationError
 from sgpsim.input_files import array_in, arrays_in, content_of, opened
@@ -173,3 +176,23 @@ def test_pipes_are_opened_by_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SpecificationError, match="no regular file"):
         opened("x", tmp_path / "pipe")
+
+
+def test_a_timeline_that_shows_nothing_is_refused_before_anything_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder, _ = Store(tmp_path).run("whole", experiment(), simulated())
+    for start, code in (("1e9", 2), ("0", 0)):
+        with pytest.raises(SystemExit) as ending:
+            main(["show", str(folder), "--start", start, "--out", str(tmp_path / "figures")])
+        said = capsys.readouterr()
+        assert ending.value.code == code and bool(said.out) == (code == 0) and ("shows nothing" in said.err) == (code == 2)
+
+
+@pytest.mark.parametrize("line", ["studies.bench --only nix"])
+def test_commands_end_well_under_any_backend_of_matplotlib(line: str) -> None:
+    module, *rest = line.split()
+    told = subprocess.run(
+        [sys.executable, "-m", module, *rest], env={**os.environ, "MPLBACKEND": "nope"}, capture_output=True, text=True
+    )
+    assert told.returncode == 2 and told.stderr.count("\n") == 1 and "names no row" in told.stderr, told.stderr

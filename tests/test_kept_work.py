@@ -273,8 +273,8 @@ def test_an_interruption_while_the_run_is_saved_keeps_the_whole_run(
 ) -> None:
     save, calls = Store.save, []
 
-    def interrupted(self: Store, *given: Any) -> Path:
-        calls.append(save(self, *given))
+    def interrupted(self: Store, *given: Any, **named: Any) -> Path:
+        calls.append(save(self, *given, **named))
         if len(calls) == 1:
             raise KeyboardInterrupt
         return calls[-1]
