@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -229,6 +231,9 @@ def folder_case(chance: random.Random, place: Path) -> tuple[str, str]:
     for _ in range(chance.choice([1, 1, 1, 2])):
         name = chance.choice(names)
         file, what = folder / name, chance.randrange(5)
+        if chance.random() < 0.1:
+            done.append(f"{name} {unending(chance, file)}")
+            continue
         done.append(f"{name} {what}")
         if not file.is_file():
             continue
@@ -247,7 +252,7 @@ def folder_case(chance: random.Random, place: Path) -> tuple[str, str]:
         with contextlib.suppress(ValueError, TypeError, AttributeError, OSError, KeyError):
             provenance = json.loads((folder / "provenance.json").read_text())
             for name in list(provenance["files"]):
-                if (folder / name).is_file():
+                if (folder / name).is_file() and (folder / name).stat().st_size < 1 << 26:
                     provenance["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
             (folder / "provenance.json").write_text(json.dumps({**provenance, "digest": seal(provenance)}))
     commands: list[tuple[str | Path, ...]] = [
@@ -368,6 +373,36 @@ def rewritten_arrays(chance: random.Random, content: bytes) -> bytes:
     return out.getvalue()
 
 
+def unending(chance: random.Random, file: Path) -> str:
+    """Put something in the place of `file` that never ends, or is larger than it says; what it is."""
+    if file.is_dir() and not file.is_symlink():
+        file.rmdir()
+    else:
+        file.unlink(missing_ok=True)
+    what = chance.choice(["pipe", "zeros", "folder", "sparse", "bomb", "promise", "itself"])
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what in ("zeros", "itself"):
+        file.symlink_to("/dev/zero" if what == "zeros" else file)
+    elif what == "folder":
+        file.mkdir()
+    elif what == "sparse":
+        with file.open("wb") as written:
+            written.truncate(chance.choice([1 << 20, 10 << 30]))
+    else:
+        head = io.BytesIO()
+        shape = (1 << 22,) if what == "bomb" else (10**6, 10**6)
+        np.lib.format.write_array_header_2_0(head, {"descr": "<f8", "fortran_order": False, "shape": shape})  # pyright: ignore[reportArgumentType]
+        content = head.getvalue() + (bytes(1 << 25) if what == "bomb" else b"")
+        if file.suffix == ".npz":
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name in ("features.npy", "labels.npy"):
+                    archive.writestr(name, content)
+        else:
+            file.write_bytes(content)
+    return what
+
+
 def input_case(chance: random.Random, place: Path) -> tuple[str, str]:
     kinds = input_files(place)
     name = chance.choice(list(kinds))
@@ -379,11 +414,16 @@ def input_case(chance: random.Random, place: Path) -> tuple[str, str]:
         elif not name.endswith(".npy"):
             how = rewritten_text
     broken = how(chance, content)
-    (place / f"fuzzed-{name}").write_bytes(broken)
+    fuzzed, what = place / f"fuzzed-{name}", how.__name__
+    if chance.random() < 0.15:
+        what = unending(chance, fuzzed)
+    else:
+        fuzzed.write_bytes(broken)
     (place / "fuzz.toml").write_text(TEXT)
     told = command("run", place / "fuzz.toml", kinds[name] % f"fuzzed-{name}", "--out", place / "runs")
     shutil.rmtree(place / "runs", ignore_errors=True)
-    return told, f"{name} {how.__name__} {broken[:2000]!r}"
+    fuzzed.rmdir() if fuzzed.is_dir() else fuzzed.unlink()
+    return told, f"{name} {what} {broken[:2000]!r}"
 
 
 CASES = {"toml": toml_case, "folders": folder_case, "inputs": input_case}
