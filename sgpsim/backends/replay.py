@@ -125,8 +125,8 @@ class Replay:
             finite = math.isfinite(values) and math.isfinite(found_values)
             if out != came or weights != found_weights or (finite and values != found_values):
                 found.append(
-                    f"mass leak between node {pair[0]} and node {pair[1]}: {out} messages were sent and {came} taken"
-                    f" in, with {values - found_values:.6g} of the sum of all x and {weights - found_weights:.6g} of w"
+                    f"mass leak between node {pair[0]} and node {pair[1]}: {out} messages were sent and {came} received"
+                    f", with {values - found_values:.6g} of the sum of all x and {weights - found_weights:.6g} of w"
                     " lost on the way"
                 )
         return found
