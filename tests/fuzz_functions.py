@@ -38,7 +38,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.keys import key
 from sgpsim.launch import launch, launch_all, launch_file
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plots import figure, loss_curves, points, save, three_axes
+from sgpsim.plots import figure, points, save, three_axes
 from sgpsim.report import Section, of_runs, opening, page, table, write
 from sgpsim.run import Run
 from sgpsim.schedules.ring import DirectedRing
@@ -118,7 +118,6 @@ def doors(folder: Path) -> dict[str, Door]:
         Door(cautions, {"runs": {"a": run}, "target": 0.5, "metric": "loss"}),
         Door(target_figure, {"runs": {"a": run}, "target": 0.5, "metric": "loss"}),
         Door(goal, {"target": 0.5, "metric": "loss", "above": ">=", "below": "<="}),
-        Door(loss_curves, {"runs": {"a": run}, "axis": "step", "metric": "loss"}),
         Door(three_axes, {"runs": {"a": run}, "metric": "loss"}),
         Door(points, {"run": run, "metric": "loss", "axis": "time"}),
         Door(figure, {"width": 3.0, "height": 2.0}),
