@@ -233,7 +233,7 @@ def folder_case(chance: random.Random, place: Path) -> tuple[str, str]:
         file, what = folder / name, chance.randrange(5)
         if chance.random() < 0.1:
             done.append(f"{name} {unending(chance, file)}")
-            continue
+            break  # a further change would read it
         done.append(f"{name} {what}")
         if not file.is_file():
             continue
