@@ -248,7 +248,8 @@ def folder_case(chance: random.Random, place: Path) -> tuple[str, str]:
                 file.write_text(json.dumps(changed_json(chance, json.loads(file.read_text()))))
         else:
             file.write_bytes(broken_bytes(chance, file.read_bytes()))
-    if chance.random() < 0.8:  # as a forger would
+    if chance.random() < 0.8 and (folder / "provenance.json").is_file() and (folder / "provenance.json").stat().st_size < 1 << 26:
+        # as a forger would
         with contextlib.suppress(ValueError, TypeError, AttributeError, OSError, KeyError):
             provenance = json.loads((folder / "provenance.json").read_text())
             for name in list(provenance["files"]):
