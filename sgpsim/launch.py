@@ -134,7 +134,7 @@ def launch_file(
             raise
         except Exception as error:  # of an objective that cannot be measured
             if (partial := run_of(error)) is not None:
-                place = _saved(store, file.name, partial, backend, known)
+                place = _saved(store, file.name, partial, backend, known, files)
                 note(with_run(error, partial, place), f"what was measured lies in {place}")
                 discard(folder)
             raise

@@ -74,7 +74,9 @@ def test_any_fleet_comes_to_an_end_with_its_mass(schedule: Schedule, data: st.Da
     cluster = data.draw(clusters(nodes, 1000.0))
     found = experiment(schedule, budget, start=apart(nodes), message_bytes=1000.0)
     run = Simulated(cluster).run(found)
-    assert run.outcome == "finished" and all("had no limit" in remark for remark in run.remarks)  # of its random cabling
+    assert run.outcome == "finished" and all(
+        "had no limit" in remark or "changed nothing" in remark for remark in run.remarks
+    )  # of its random cabling
     assert run.final.weights == pytest.approx(np.ones((nodes, 1)), abs=1e-14), "a plain average leaves weights at 1"
     assert run.final.values.mean(axis=0)[0] == pytest.approx(np.mean(apart(nodes), axis=0), abs=1e-14)
     assert run.metrics.filter(pl.col("metric") == "mass_defect")["value"].to_numpy() == pytest.approx(0.0, abs=1e-12)

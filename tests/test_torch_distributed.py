@@ -446,9 +446,9 @@ def test_no_other_launch_takes_the_records_of_a_living_one(tmp_path: Path, monke
     (tmp_path / "small.toml").write_text(TOML)
     run, seen = Simulated(CLUSTER).run(read(tmp_path / "small.toml").experiment), []
 
-    def others(store: Store, *given: Any) -> Path:
+    def others(store: Store, *given: Any, **named: Any) -> Path:
         seen.append(recover(store.folder))  # between the end of the processes and that of the saving
-        return save(store, *given)
+        return save(store, *given, **named)
 
     save = Store.save
     monkeypatch.setattr(Store, "save", others)
