@@ -223,11 +223,10 @@ def linear() -> Any:
 
 def kinds() -> dict[str, type]:
     """Every public class that a user builds, by name; sgpsim's own."""
-    found = {name: kind for family in families().values() for name, kind in family.items()}
-    found |= {kind.__name__: kind for kind in (Cluster, Experiment, Job)}
+    known = [kind for family in families().values() for kind in family.values()] + [Cluster, Experiment, Job]
     without = () if find_spec("torch") else ("Perceptron", "TorchModule")
-    ours = {name: kind for name, kind in found.items() if kind.__module__.startswith("sgpsim.") and name not in without}
-    return dict(sorted(ours.items()))
+    ours = {kind.__name__: kind for kind in known if kind.__module__.startswith("sgpsim.")}  # not classes of other tests
+    return {name: ours[name] for name in sorted(ours) if name not in without}
 
 
 class Finding(AssertionError):

@@ -45,10 +45,12 @@ def peak(backend: Simulated | Vectorized, method: Algorithm, steps: int, seeds: 
 @pytest.mark.parametrize(
     "method", [SGP(), DPSGD(), AllReduceSGD(), OverlapSGP(delay=2), OverlapSGP(delay=2, mixing="arrival")], ids=repr
 )
-def test_a_run_ten_times_longer_needs_as_much(method: Algorithm) -> None:
+def test_a_much_longer_run_needs_as_much(method: Algorithm) -> None:
     for backend in (Simulated(MACHINES, trace=False), Vectorized(MACHINES)):
         if isinstance(backend, Simulated) or not method.depends_on_timing:
-            short, long = (peak(backend, method, steps) for steps in (150, 1500))
+            # as they arrive, messages of fast nodes wait for slow ones, a few hundred at the most after 1,500 steps
+            lengths = (1500, 5000) if method.depends_on_timing else (150, 1500)
+            short, long = (peak(backend, method, steps) for steps in lengths)
             assert long < short + 150_000, "0.1 kB a step"
 
 
