@@ -87,6 +87,8 @@ def killed(place: Path, chance: random.Random, number: int) -> tuple[str, str]:
         said = err.strip().split("what was measured lies in ")
         if len(said) == 2 and [Path(said[1])] == folders:
             return "", f"{ending.name}, kept and said"
+        if len(said) == 2 and not folders and Path(said[1]).name in before and load(Path(said[1])).outcome == "finished":
+            return "", f"{ending.name}, while an earlier run of the same was shown"
         if len(said) == 1 and not folders and "saved in" not in out:
             return "", f"{ending.name}, before anything was measured"
     if not new and not out and child.returncode in (-ending, 1, 130) and "sgpsim/commands" not in err:
