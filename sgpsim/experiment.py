@@ -8,6 +8,7 @@ rule and the cure.
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -73,6 +74,12 @@ class Experiment:
         object.__setattr__(self, "start", _settled_start(self.start))
         if not isinstance(self.objective, Unresolved):  # which is described, and never run
             self.starts()
+
+    def only(self, seeds: tuple[int, ...]) -> Experiment:
+        """The same with some of its seeds, which nothing has to be checked for again."""
+        some = copy(self)
+        object.__setattr__(some, "seeds", seeds)
+        return some
 
     @property
     def nodes(self) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import MonitorPolicy, Progress
+from sgpsim.backends.backend import Progress
+from sgpsim.backends.monitor import MonitorPolicy
 from sgpsim.backends.torch_distributed import TorchDistributed, require_size
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, NotSaved, note

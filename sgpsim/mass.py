@@ -75,3 +75,8 @@ def wide_sum(stack: Array) -> Array:
 def ordered_mean(stack: Array) -> Array:
     """Mean over the leading axis, added first to last."""
     return ordered_sum(stack) / len(stack)
+
+
+def on_host(value: Any) -> Any:
+    """A tensor as a numpy array; arrays and numbers as they are."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

@@ -30,7 +30,7 @@ from sgpsim.errors import SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import from_below
 from sgpsim.specification import specification
-from sgpsim.trace import Trace, joined
+from sgpsim.trace import Trace, joined_traces
 
 Outcome = Literal["finished", "diverged", "leaked", "failed", "interrupted"]
 
@@ -55,6 +55,10 @@ class Trajectory(NamedTuple):
 
 SEEDS_AXES = {"values": 2, "gradients": 2, "moves": 2, "flight_values": 1, "clocks": 2}
 """Which axis of a trajectory's arrays counts seeds; the others have none."""
+
+
+GREATEST = ("worst_monitor_ratio", "seconds_waiting_for_disk")
+"""Statistics of which all seeds together have the largest; of all others they have the sum."""
 
 
 def joined_trajectories(parts: Sequence[Trajectory | None]) -> Trajectory | None:
@@ -209,7 +213,7 @@ def part(run: Run, seeds: tuple[int, ...]) -> Run:
     share = len(seeds) / len(run.experiment.seeds)
     return replace(
         run,
-        experiment=replace(run.experiment, seeds=seeds),
+        experiment=run.experiment.only(seeds),
         metrics=run.metrics.filter(pl.col("seed").is_in(list(seeds))),
         final=Final(*(column.take(places, axis=1) for column in run.final)),
         trace=run.trace if places[0] == 0 else None,
@@ -218,28 +222,31 @@ def part(run: Run, seeds: tuple[int, ...]) -> Run:
     )
 
 
-def merged(experiment: Experiment, runs: Sequence[Run]) -> Run:
-    """Runs of some seeds each, of the same experiment but for them, as one; seeds that none of them has never began."""
+def joined(experiment: Experiment, runs: Sequence[Run]) -> Run:
+    """Runs of some seeds each, of the same experiment but for them, as one: the one place where seeds become a run.
+    Seeds that none of them has never began, and are NaN at the end. The trace is that of the first seed."""
+    if len(runs) == 1 and runs[0].experiment.seeds == experiment.seeds:
+        return runs[0]
     seeds = [seed for run in runs for seed in run.experiment.seeds]
     order = [seeds.index(seed) if seed in seeds else len(seeds) for seed in experiment.seeds]
     parts = [np.concatenate([run.final[number] for run in runs], axis=1) for number in range(3)]
     final = Final(*parts).padded(len(seeds) + 1)  # one column of NaN, for seeds that none has
     trajectory = joined_trajectories([run.trajectory for run in runs])
-    first = [run for run in runs if run.experiment.seeds[0] == experiment.seeds[0] and run.trace is not None]
+    first = [run.trace for run in runs if run.experiment.seeds[0] == experiment.seeds[0]]
+    statistics = {
+        name: (max if name in GREATEST else sum)(run.statistics.get(name, 0.0) for run in runs) for name in runs[0].statistics
+    }
     return replace(
         runs[0],
         experiment=experiment,
         metrics=pl.concat([run.metrics for run in runs]),
         final=Final(*(column.take(order, axis=1) for column in final)),
-        trace=joined([run.trace for run in first if run.trace is not None]),
+        trace=joined_traces([trace for trace in first if trace is not None]),
         trajectory=None if trajectory is None or len(seeds) in order else _of_seeds(trajectory, order),
         outcome=worst([run.outcome for run in runs]),
         remarks=tuple(remark for run in runs for remark in run.remarks)
         + not_begun(tuple(seed for seed in experiment.seeds if seed not in seeds)),
-        statistics={
-            "node_steps": sum(run.statistics["node_steps"] for run in runs),
-            "worst_monitor_ratio": max(run.statistics["worst_monitor_ratio"] for run in runs),
-        },
+        statistics=statistics,
     )
 
 

@@ -68,7 +68,7 @@ class TraceBuilder:
         )
 
 
-def joined(traces: list[Trace]) -> Trace | None:
+def joined_traces(traces: list[Trace]) -> Trace | None:
     """The traces of several seeds or nodes as one; None for none."""
     if not traces:
         return None

@@ -29,7 +29,7 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.backend import MonitorPolicy
+from sgpsim.backends.monitor import MonitorPolicy
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Gradients, Steps

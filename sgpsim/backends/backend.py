@@ -12,7 +12,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,10 +27,6 @@ from sgpsim.run import Run, with_run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
 from sgpsim.wording import concise, same
-
-MonitorPolicy = Literal["raise", "record", "off"]
-"""What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at
-all."""
 
 Progress = Callable[[int, int], None]
 """Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""

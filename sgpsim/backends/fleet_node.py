@@ -19,17 +19,17 @@ from sgpsim.backends.fleet_clock import FleetClock
 from sgpsim.backends.fleet_rounds import FleetRounds, KeptShare
 from sgpsim.backends.fleet_trace import FleetTrace
 from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
-from sgpsim.backends.monitor import Monitor
 from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.backends.stopping import require_progress
+from sgpsim.backends.watch import Cut, Watch
 from sgpsim.budget import Seconds, TargetLoss, most_steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import Deadlock, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.mass import Array, Mass, ordered_mean, ordered_sum, typed_as, wide_sum
-from sgpsim.metrics import Keep, Measurements
+from sgpsim.mass import Array, Mass, on_host, ordered_mean, ordered_sum, typed_as, wide_sum
+from sgpsim.metrics import Keep
 from sgpsim.node import Letter, Node
-from sgpsim.run import Final, Trajectory
+from sgpsim.run import Final
 from sgpsim.streams import FleetReader
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class FleetNode(Node):
         traced = backend.trace and self.timed
         self.clock = FleetClock(cluster, self.schedule, self.seeds, experiment.message_size, traced)
         self.rounds = FleetRounds(self.schedule, dtype, backend.device)
-        self.measurements = Measurements(self.objective, self.seeds, keep)
-        self.monitor = Monitor(backend.monitor, self.size, dtype)
+        self.watch = Watch(experiment, self.seeds, backend.monitor, keep)
         streams = [draws_of(self.objective, node, seed) for node in range(self.size) for seed in self.seeds]
         self.draws = FleetReader(streams, (self.size * len(self.seeds),))
         self.owners = np.repeat(np.arange(self.size), len(self.seeds))
@@ -71,18 +70,15 @@ class FleetNode(Node):
         self.mass = Mass(None, 1.0)
         self.step = self.reported = -1
         self.reported_at = self.clock.now
-        self.moves: list[Any] = []  # their sums over nodes, one per report since the last look
-        self.moves_total: Any = None
-        self.start_total: Any = None
-        self.magnitude_of_moves: Any = None
-        self.nothing: Any = None
-        self.since_look = 0
-        self.before: Any = 0.0
+        self.nothing = np.zeros((len(self.seeds), self.shape[2]))
+        self.moves: list[Any] = []  # their sums over nodes, one per report since the last check
+        self.magnitudes: list[Any] = []
+        self.since_check = 0
+        self.measured = -1
         self.latest = -1
-        self.under_way: dict[int, tuple[Any, float]] = {}
+        self.in_flight: dict[int, tuple[Any, float]] = {}  # sums over the messages of a round
         self.last_gradient: Any = None
         self.like: Any = np.empty(self.shape, dtype)  # of whose shape and type all values are
-        self.kept: list[tuple[Any, ...]] | None = [] if backend.keep_trajectory else None
         self.target = experiment.budget.loss if isinstance(experiment.budget, TargetLoss) else None
         self.reached_at = float("inf")
         self.limit = experiment.budget.limit if isinstance(experiment.budget, Seconds) else float("inf")
@@ -93,7 +89,7 @@ class FleetNode(Node):
     def steps(self) -> Iterator[int]:
         most, step = most_steps(self.experiment.budget, self.size), 0
         while most is None or step < most:
-            if self.target is not None and self.measurements.last_loss <= self.target:
+            if self.target is not None and self.watch.last_loss <= self.target:
                 self.reached_at, self.target = float(self.clock.now.max()), None
                 if not self.timed:
                     self.taken.over = True
@@ -114,11 +110,6 @@ class FleetNode(Node):
         starts = np.array(np.broadcast_to(self.experiment.starts()[:, None, :], self.shape), order="C")
         mass = Mass(self._placed(starts), self.rounds.ones())
         self.like = mass.value
-        self.start_total = self._sum(mass.value)
-        self.magnitude_of_moves = self.moves_total = self.nothing = self._sum(mass.value * 0.0)
-        self.before = self._sum(abs(mass.value))
-        self.monitor.total, self.monitor.total_weight = _numpy(self.start_total), float(mass.weight.sum())
-        self.monitor.schedule = self.schedule if self.algorithm.uses_schedule else None
         self.report(0, mass, None)
         return mass
 
@@ -135,7 +126,7 @@ class FleetNode(Node):
             if self.trace is not None:
                 self.trace.computed(self.step, before)
         self.gradients += len(flat)
-        if self.kept is not None:
+        if self.backend.keep_trajectory:
             self.last_gradient = found
         return found
 
@@ -160,8 +151,8 @@ class FleetNode(Node):
         if self.flying:
             value, weight = self.nothing, 0.0
             for values, weights in self.rounds.sent(step, mass):
-                value, weight = value + self._sum(values), weight + float(weights.sum())
-            self.under_way[step] = value, weight
+                value, weight = value + on_host(self._sum(values)), weight + float(weights.sum())
+            self.in_flight[step] = value, weight
         return kept  # pyright: ignore[reportReturnType]
 
     async def gather(self, step: int, kept: Mass) -> Mass:
@@ -173,7 +164,7 @@ class FleetNode(Node):
             )
         mass = self.pushed.pop(step)
         mixed = self.rounds.mix(step, kept, mass)
-        self.under_way.pop(step, None)
+        self.in_flight.pop(step, None)
         if self.timed:
             before = self.clock.now
             self.clock.gather(step)
@@ -198,18 +189,26 @@ class FleetNode(Node):
         self.taken.report(step)
         self.mass, self.reported, self.reported_at = mass, step, self.clock.now
         if isinstance(mass.value, np.ndarray) and not math.isfinite(np.vdot(mass.value, mass.value)):
-            self.monitor.finite(step, mass.value)  # squares may overflow where no value does
-        self.since_look += 1
-        if self.watched:
+            self.watch.monitor.finite(step, mass.value)  # squares may overflow where no value does
+        if self.watched and step:
+            self.since_check += 1
             if move is not None:
                 self.moves.append(self._sum(move))
-                self.magnitude_of_moves = self.magnitude_of_moves + self._sum(abs(move))
-            if step and step % self.backend.check_every == 0:
-                self._look(step, mass)
-        if self.kept is not None:
-            self._keep(mass, move)
-        if step % self.measure_every == 0:
-            self._measure(step, mass)
+                self.magnitudes.append(self._sum(abs(move)))
+        check, measure = self.watched and self.since_check >= self.backend.check_every, step % self.measure_every == 0
+        if check or measure or self.backend.keep_trajectory:
+            cut = self._cut(step, mass)
+            if check or measure:
+                self.watch.see(cut, measure, check)
+            if self.backend.keep_trajectory:
+                self.watch.keep(cut, self.last_gradient, move, self.clock.now)
+                self.last_gradient = None
+        if check:
+            self.moves.clear()
+            self.magnitudes.clear()
+            self.since_check = 0
+        if measure:
+            self.measured = step
             if self.progress is not None:
                 most = most_steps(self.experiment.budget, self.size) or 0
                 self.progress(step * self.size * len(self.seeds), most * self.size * len(self.seeds))
@@ -260,105 +259,48 @@ class FleetNode(Node):
 
     # -- watching and measuring --
 
-    def _look(self, step: int, mass: Mass) -> None:
-        flight, flight_weight = self._flight()
-        held = _numpy(self._sum(mass.value) + flight)
-        weight = (float(self.size) if mass.weight is self.rounds.ones() else float(mass.weight.sum())) + flight_weight
-        after = self._sum(abs(mass.value))
-        moved = self._moved()
-        magnitude = 2.0 * (self.before + after + self.magnitude_of_moves + abs(flight))
-        self.before = after
-        self._require_finite(step, held, mass)
-        self.monitor.round(step, held, weight, _numpy(moved), _numpy(magnitude), self.latest, self.since_look)
-        self.moves_total = self.moves_total + moved
-        self.moves.clear()
-        self.magnitude_of_moves = self.nothing
-        self.since_look = 0
-
-    def _moved(self) -> Any:
-        """The sum of the moves since the last look."""
-        if not self.moves:
-            return self.nothing
-        return ordered_sum(np.array(self.moves)) if isinstance(self.moves[0], np.ndarray) else sum(self.moves)
-
-    def _flight(self) -> tuple[Any, float]:
-        """What all messages under way carry together: the sum of x, and of w."""
-        value, weight = self.nothing, 0.0
-        for messages in self.under_way.values():
-            value, weight = value + messages[0], weight + messages[1]
-        return value, weight
-
-    def _require_finite(self, step: int, held: Any, mass: Mass) -> None:
-        """On a device, where looking after every step would make it wait, x is looked at together with the rest."""
-        if self.backend.device is not None and not np.isfinite(held).all():
-            self.monitor.finite(step, _numpy(mass.value))
-
-    def _measure(self, step: int, mass: Mass) -> None:
-        self.measured = step
-        flight, flight_weight = self._flight()
-        held = _numpy(self._sum(mass.value) + flight)
-        self._require_finite(step, held, mass)
-        average = held / self.size
-        moves = _numpy(self.moves_total + self._moved())
-        weight = float(mass.weight.sum()) + flight_weight
-        if self.backend.monitor == "off":
-            defect = np.full(len(self.seeds), np.nan)
-        else:
-            defect = np.maximum(
-                np.abs(held - _numpy(self.start_total) - moves).max(axis=-1, initial=0.0), abs(weight - self.size)
-            )
-        unsound = self.measurements.measure(
+    def _cut(self, step: int, mass: Mass) -> Cut:
+        """All nodes now, after `step` steps."""
+        in_flight, weight_in_flight = self.nothing, 0.0
+        for value, weight in self.in_flight.values():
+            in_flight, weight_in_flight = in_flight + value, weight_in_flight + weight
+        return Cut(
             "step",
             step,
             self.clock.now.max(axis=0),
-            average,
-            _numpy(mass.ratio),
-            defect,
-            np.full(len(self.seeds), self.bytes),
-        )
-        self.monitor.measured(step, unsound)
-
-    def _keep(self, mass: Mass, move: Any) -> None:
-        assert self.kept is not None
-        empty = np.zeros(self.shape, self.experiment.dtype)
-        gradient, self.last_gradient = self.last_gradient, None
-        flight, flight_weight = self._flight()
-        self.kept.append(
-            (
-                np.array(_numpy(mass.value)),
-                _numpy(mass.weight).reshape(-1),
-                empty if gradient is None else np.array(_numpy(gradient)),
-                empty if move is None else np.array(np.broadcast_to(_numpy(move), self.shape)),
-                _numpy(flight),
-                flight_weight,
-                np.array(self.clock.now),
-            )
+            mass.value,
+            mass.weight[:, :, 0],
+            in_flight,
+            weight_in_flight,
+            self._total(self.moves),
+            self._total(self.magnitudes),
+            self.since_check,
+            self.latest,
+            self.bytes,
         )
 
     def end(self) -> None:
         """The last look and measurement, and the law of the end: nothing is left under way."""
         if self.pushed:
-            self.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never received")
-        if self.watched and self.since_look and self.reported > 0:
-            self._look(self.reported, self.mass)
-        if self.measured != self.reported:
-            self._measure(self.reported, self.mass)
+            self.watch.monitor.leak(f"mass left in flight at the end: round {min(self.pushed)} was never received")
+        check, measure = self.watched and self.since_check > 0, self.measured != self.reported
+        if check or measure:
+            self.watch.see(self._cut(self.reported, self.mass), measure, check)
 
     def final(self) -> Final:
-        weights = np.broadcast_to(_numpy(self.mass.weight)[:, :, 0], self.shape[:2])
-        return Final(np.array(_numpy(self.mass.value)), np.array(weights), np.array(self.reported_at))
-
-    def trajectory(self) -> Trajectory | None:
-        if not self.kept:
-            return None
-        values, weights, gradients, moves, flights, flight_weights, clocks = (
-            np.array(part) for part in zip(*self.kept, strict=True)
-        )
-        return Trajectory(values, weights, gradients[1:], moves[1:], flights, flight_weights, clocks)
+        weights = np.broadcast_to(on_host(self.mass.weight)[:, :, 0], self.shape[:2])
+        return Final(np.array(on_host(self.mass.value)), np.array(weights), np.array(self.reported_at))
 
     def _sum(self, value: Any) -> Any:
-        """Sum over nodes, in float64; a value that is the same for all nodes has one row."""
+        """Sum over nodes, in float64; a value that is the same for all nodes has one row. Stays on the device, which
+        would have to wait."""
         return wide_sum(value) * self.size if len(value) == 1 else wide_sum(value)
+
+    def _total(self, sums: list[Any]) -> Any:
+        """Sums over nodes, one per report, added up on the host."""
+        if not sums:
+            return self.nothing
+        return ordered_sum(np.array(sums)) if isinstance(sums[0], np.ndarray) else on_host(sum(sums))
 
     def _placed(self, array: Any) -> Any:
         if self.backend.device is None:
@@ -367,7 +309,3 @@ class FleetNode(Node):
 
         return torch.as_tensor(array, device=self.backend.device)
 
-
-def _numpy(value: Any) -> Any:
-    """A tensor as an array on the host; arrays and numbers as they are."""
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

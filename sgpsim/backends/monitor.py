@@ -28,6 +28,10 @@ from numpy.typing import NDArray
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import TOLERANCE
 
+MonitorPolicy = Literal["raise", "record", "off"]
+"""What the mass monitor does with a leak: end the run with MassLeak, write it into the run's remarks, or not look at
+all."""
+
 EPSILON = float(np.finfo(np.float64).eps)
 LOOKED_BACK = 64
 """Rounds looked at, from the latest on back, for a node whose shares do not sum to 1."""
@@ -54,7 +58,7 @@ class Monitor:
     """Watches one run (all its seeds). dtype: of values. total: sum of mass at the last look, shaped (seeds, dimension)
     and a float. schedule: what mass travels along; None without."""
 
-    policy: Literal["raise", "record", "off"]
+    policy: MonitorPolicy
     nodes: int
     dtype: np.dtype[Any]
     total: Any = 0.0

@@ -10,22 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from sgpsim.backends.backend import MonitorPolicy, ended_by
+from sgpsim.backends.backend import ended_by
 from sgpsim.backends.cuts import StepCuts
-from sgpsim.backends.monitor import Diverged, Leaking, Monitor
+from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type, spacing
 from sgpsim.backends.steps_taken import StepsTaken, oddities
+from sgpsim.backends.watch import Watch
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
-from sgpsim.metrics import Measurements
-from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance
+from sgpsim.run import Final, Outcome, Run, joined, provenance
 from sgpsim.threads import limited
 from sgpsim.trace import Trace, TraceBuilder
 
@@ -58,9 +58,10 @@ class Replay:
         self.steps = _common([rows["step"] for rows in self.rows])
         self.ended = len(self.steps) - 1
         self.reached = 0
-        self.measurements = Measurements(experiment.objective, (seed,))
-        self.monitor = Monitor(monitor, experiment.nodes, np.dtype(experiment.dtype))
-        self.cuts = StepCuts(experiment, self.monitor, self.measurements, keep)
+        self.watch = Watch(experiment, (seed,), monitor)
+        self.monitor = self.watch.monitor
+        self.cuts = StepCuts(experiment, self.watch, seen=True, keep=keep)
+        self.in_flight = experiment.algorithm.leaves_in_flight
         self.outcome: Outcome = "finished"
         self.remarks: list[str] = []
 
@@ -70,7 +71,7 @@ class Replay:
             for line in lines:
                 if line[0] == "note":
                     _, step, time, metric, value = line
-                    self.measurements.note(self.seed, step, rank, time, metric, value)
+                    self.watch.measurements.note(self.seed, step, rank, time, metric, value)
         try:
             with limited(1), np.errstate(all="ignore"):
                 self._cut_by_cut(tick)
@@ -95,7 +96,7 @@ class Replay:
             self.reached = self.ended = number
             for rank, rows in enumerate(self.rows):
                 row = rows[number]
-                if cuts.flying:
+                if self.in_flight:
                     cuts.flight.carry(row["flight"], row["flight_rest"], float(row["flight_weight"]))
                 if self.keep:
                     cuts.gradient(rank, step, row["gradient"])
@@ -150,6 +151,26 @@ class Replay:
                     if arrival is not None:
                         builder.messages.append((rank, receiver, "round", step, begin, end, arrival, size))
         return builder.build()
+
+    def as_run(self, backend: TorchDistributed, traced: bool) -> Run:
+        """What came out, as a run of this seed alone."""
+        last = self.last
+        return Run(
+            self.experiment.only((self.seed,)),
+            "TorchDistributed",
+            self.watch.table(),
+            Final(*(np.stack([row[name] for row in last])[:, None] for name in ("value", "weight", "time"))),
+            self.trace() if traced else None,
+            self.watch.trajectory(),
+            self.outcome,
+            tuple(self.remarks),
+            {
+                "node_steps": float(sum(told[1] for lines in self.lines for told in lines if told[0] == "gradients")),
+                "seconds_waiting_for_disk": self.waited,
+                "worst_monitor_ratio": self.monitor.worst,
+            },
+            provenance(backend.machines()),
+        )
 
     @property
     def last(self) -> list[Any]:
@@ -206,43 +227,18 @@ def _together(
     experiment: Experiment, backend: TorchDistributed, replays: Sequence[Replay], failure: str | None, ended_as: Outcome
 ) -> Run:
     """The seeds that were looked at as one Run."""
-    outcome: Outcome = "finished" if failure is None else ended_as
-    for replay in replays:
-        if replay.outcome == "leaked" or outcome == "finished":  # a seed that diverged makes no whole run of one cut short
-            outcome = replay.outcome
-    last = [replay.last for replay in replays]
-    whole = len(replays) == len(experiment.seeds)
-    trajectories = [replay.cuts.trajectory() for replay in replays]
-
-    def final(name: str) -> NDArray[Any]:
-        return np.stack([np.stack([row[name] for row in rows]) for rows in last], axis=1)
-
-    remarks = [remark for replay in replays for remark in replay.remarks]
-    remarks += not_begun(experiment.seeds[len(replays) :])  # a failure may have ended the run before the last seed
+    run = joined(experiment, [replay.as_run(backend, backend.trace and number == 0) for number, replay in enumerate(replays)])
+    remarks = list(run.remarks)
     if any(replay.summed and replay.outcome == "diverged" for replay in replays):
         remarks.append(
             f"rows of {experiment.objective.dimension} numbers are kept every {experiment.measure_every} steps alone, so"
             f" it may have diverged up to {experiment.measure_every - 1} steps before the step that is named;"
             " measure_every=1 tells"
         )
-    waited = max(replay.waited for replay in replays)
-    if waited > NOTABLE * max(float(row["time"]) for row in last[0]):
+    waited = run.statistics["seconds_waiting_for_disk"]
+    if waited > NOTABLE * float(np.nanmax(run.final.clocks)):
         remarks.append(f"a node waited {waited:.3g} s for its disk; the times of this run include that")
-    return Run(
-        experiment,
-        "TorchDistributed",
-        pl.concat([replay.measurements.table() for replay in replays]),
-        Final(final("value"), final("weight"), final("time")).padded(len(experiment.seeds)),
-        replays[0].trace() if backend.trace else None,
-        joined_trajectories(trajectories) if backend.keep_trajectory and whole else None,
-        outcome,
-        tuple([failure, *remarks] if failure else remarks),
-        {
-            "node_steps": float(
-                sum(line[1] for replay in replays for lines in replay.lines for line in lines if line[0] == "gradients")
-            ),
-            "seconds_waiting_for_disk": waited,
-            "worst_monitor_ratio": max(replay.monitor.worst for replay in replays),
-        },
-        provenance(backend.machines()),
-    )
+    if failure is None:
+        return replace(run, remarks=tuple(remarks))
+    outcome = run.outcome if run.outcome == "leaked" else ended_as  # a seed that diverged makes no whole run of one cut short
+    return replace(run, outcome=outcome, remarks=(failure, *remarks))

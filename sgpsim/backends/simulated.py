@@ -8,8 +8,7 @@ needed. Event times equal the max-plus recursion to the bit. A run that cannot f
 from __future__ import annotations
 
 import gc
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -21,26 +20,27 @@ from numpy.typing import NDArray
 
 from sgpsim.arguments import checked
 from sgpsim.backends.activities import Activities
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, refuse_awaited, require_fit, require_run
+from sgpsim.backends.backend import Backend, Progress, ended_by, refuse_awaited, require_fit, require_run
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
-from sgpsim.backends.monitor import Diverged, Leaking, Monitor
+from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.steps_taken import oddities
 from sgpsim.backends.stopping import Stopping
+from sgpsim.backends.watch import Watch
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
 from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
-from sgpsim.metrics import Keep, Measurements
+from sgpsim.metrics import Keep
 from sgpsim.ranges import Threads, Whole
-from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, with_run, worst
+from sgpsim.run import Final, Outcome, Run, joined, provenance, with_run
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
 from sgpsim.threads import limited
-from sgpsim.trace import Trace, TraceBuilder, joined
+from sgpsim.trace import TraceBuilder
 
 KEPT_SENDERS = 1 << 18
 """Senders' messages of compiled rounds kept ready: bounds them to some 100 MB where a schedule never repeats."""
@@ -94,6 +94,16 @@ class Simulated(Backend):
         with limited(self.threads):
             return self._run(experiment, progress, keep)
 
+    def _joined(self, experiment: Experiment, results: Sequence[Simulation]) -> Run:
+        """All seeds as one run, which says what its links could not have carried."""
+        run = joined(experiment, [result.as_run() for result in results])
+        traffic = [result.traffic() for result in results]
+        return replace(
+            run,
+            remarks=run.remarks + load_check(self.cluster, experiment.message_size, traffic),
+            statistics=run.statistics | busiest(self.cluster, experiment.message_size, traffic),
+        )
+
     def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
         results: list[Simulation] = []
         seed = experiment.seeds[0]
@@ -102,20 +112,20 @@ class Simulated(Backend):
                 traced = self.trace and number == 0
                 results.append(Simulation(self, experiment, seed, traced, progress, number, keep))
                 results[-1].execute()
-                if results[-1].monitor.leaks and self.monitor == "raise":
+                if results[-1].watch.monitor.leaks and self.monitor == "raise":
                     break
         except KeyboardInterrupt as stop:
-            if any(result.measurements.rows for result in results):
-                with_run(stop, replace(_as_run(experiment, self, results), outcome="interrupted"))
+            if any(result.watch.measurements.rows for result in results):
+                with_run(stop, replace(self._joined(experiment, results), outcome="interrupted"))
             raise
         except Exception as error:
-            begun = [result for result in results if result.measurements.rows]
-            some = any(result.measurements.beyond_start for result in begun)
+            begun = [result for result in results if result.watch.measurements.rows]
+            some = any(result.watch.measurements.beyond_start for result in begun)
             reached = bool(results) and results[-1].seed == seed
             place = results[-1].place_of(error) if reached else f"before seed {seed} began"
-            ended_by(error, place, _as_run(experiment, self, begun) if some else None)
+            ended_by(error, place, self._joined(experiment, begun) if some else None)
             raise
-        run = _as_run(experiment, self, results)
+        run = self._joined(experiment, results)
         if run.outcome == "leaked" and self.monitor == "raise":
             raise with_run(MassLeak(run.remarks[0]), run)
         return run
@@ -146,15 +156,13 @@ class Simulation:
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
         self.trace = TraceBuilder(seed) if trace else None
-        self.measurements = Measurements(experiment.objective, (seed,), keep)
-        self.monitor = Monitor(backend.monitor, self.size, np.dtype(experiment.dtype))
-        self.by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
+        self.watch = Watch(experiment, (seed,), backend.monitor, keep)
+        by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
         self.keep = backend.keep_trajectory
-        self.time_cuts = TimeCuts(experiment, self.monitor, self.measurements) if self.by_time else None
+        self.time_cuts = TimeCuts(experiment, self.watch) if by_time else None
         self.step_cuts: StepCuts | None = None
-        if self.keep or not self.by_time:  # a run looked at by time has its law checked there, and only there
-            monitor = Monitor("off", self.size, self.monitor.dtype) if self.by_time else self.monitor
-            self.step_cuts = StepCuts(experiment, monitor, self.measurements, self.keep)
+        if self.keep or not by_time:  # a run looked at by time has its law checked there, and only there
+            self.step_cuts = StepCuts(experiment, self.watch, seen=not by_time, keep=self.keep)
         self.stopping = Stopping(experiment.budget, self.size, self.algorithm.in_step)
         self.batch = GradientBatch(experiment, seed, backend.look_ahead)
         self.message_size = experiment.message_size
@@ -218,7 +226,7 @@ class Simulation:
 
     def tick(self) -> None:
         """After a look at all nodes: show progress, and stop where the target is reached."""
-        self.stopping.look(self.measurements.last_loss, self.environment.now)
+        self.stopping.look(self.watch.last_loss, self.environment.now)
         if self.progress is not None:
             done, expected = self.stopping.progress()
             self.progress(self.number * expected + done, expected * len(self.experiment.seeds))
@@ -261,9 +269,9 @@ class Simulation:
                 gc.enable()
             self.activities.close()
             self.release()
-        if self.outcome == "finished" and self.monitor.leaks:
+        if self.outcome == "finished" and self.watch.monitor.leaks:
             self.outcome = "leaked"
-        self.remarks += [f"seed {self.seed}: {leak}" for leak in self.monitor.leaks]
+        self.remarks += [f"seed {self.seed}: {leak}" for leak in self.watch.monitor.leaks]
         if self.outcome == "finished":
             self.remarks += oddities(self.experiment, (self.seed,), [node.taken for node in self.nodes])
         self.events = events_so_far(self.environment)
@@ -283,7 +291,7 @@ class Simulation:
         for node in self.nodes:
             node.release()
 
-    def final(self) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+    def _final(self) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
         """Values, weights and clocks of all nodes at their last report; where the run diverged at a step, at that step,
         although some nodes went on meanwhile."""
         if self.outcome == "diverged" and self.time_cuts is None and self.step_cuts is not None:
@@ -300,9 +308,9 @@ class Simulation:
         """The law of the end: all mailboxes are empty."""
         for node in self.nodes:
             left = node.left_over()
-            if left and self.monitor.policy != "off":
+            if left and self.watch.monitor.policy != "off":
                 sender, what = left
-                self.monitor.leak(
+                self.watch.monitor.leak(
                     f"mass left in flight at the end: {what} from node {sender} to node {node.rank} was never received"
                 )
         if self.time_cuts is not None:
@@ -328,6 +336,26 @@ class Simulation:
         cure = "Every send needs a receive of the same round at the other end."
         return f"deadlock at {self.environment.now:.6g} s: {shown}{in_a_cycle}. {cure}"
 
+    def as_run(self) -> Run:
+        """What came out, as a run of this seed alone."""
+        return Run(
+            self.experiment.only((self.seed,)),
+            "Simulated",
+            self.watch.table(),
+            Final(*(part[:, None] for part in self._final())),
+            self.trace.build() if self.trace is not None else None,
+            self.watch.trajectory(),
+            self.outcome,
+            tuple(self.remarks),
+            {
+                "gradient_batches": float(self.batch.batches),
+                "events": float(self.events),
+                "node_steps": float(self.batch.evaluated),
+                "worst_monitor_ratio": self.watch.monitor.worst,
+            },
+            provenance(self.backend.machines()),
+        )
+
     def traffic(self) -> Traffic:
         """What was sent, by sender and receiver. A run that did not finish lasted until what ended it: later than its
         nodes' last reports, and with messages on their way."""
@@ -342,35 +370,3 @@ class Simulation:
     def late_causes(self, rank: int) -> list[tuple[float, Iterator[float]]]:
         """Stragglers that begin later: (instant, factors one by one)."""
         return [(since, scalars(blocks)) for since, blocks in self.cluster.late_causes(rank, self.seed)]
-
-
-def _as_run(experiment: Experiment, backend: Simulated, results: list[Simulation]) -> Run:
-    """The seeds' simulations as one value."""
-    import polars as pl
-
-    final = Final(*(np.stack(parts, axis=1) for parts in zip(*(result.final() for result in results), strict=True)))
-    trajectories = [result.step_cuts.trajectory() for result in results if result.step_cuts is not None]
-    traces: deque[Trace] = deque(result.trace.build() for result in results if result.trace is not None)
-    batches = sum(result.batch.batches for result in results)
-    traffic = [result.traffic() for result in results]
-    return Run(
-        experiment,
-        "Simulated",
-        pl.concat([result.measurements.table() for result in results]),
-        final.padded(len(experiment.seeds)),
-        joined(list(traces)),
-        joined_trajectories(trajectories) if len(trajectories) == len(experiment.seeds) else None,
-        worst(result.outcome for result in results),
-        tuple(remark for result in results for remark in result.remarks)
-        + not_begun(experiment.seeds[len(results) :])
-        + load_check(backend.cluster, experiment.message_size, traffic),
-        {
-            "gradient_batches": float(batches),
-            "mean_gradient_batch": sum(result.batch.evaluated for result in results) / max(batches, 1),
-            "events": float(sum(result.events for result in results)),
-            "node_steps": float(sum(result.batch.evaluated for result in results)),
-            "worst_monitor_ratio": max(result.monitor.worst for result in results),
-            **busiest(backend.cluster, experiment.message_size, traffic),
-        },
-        provenance(backend.machines()),
-    )

@@ -242,7 +242,7 @@ class SimulatedNode(Node):
         # What was sent is no longer under way, whatever came of it: what is missing shows in the law of the round.
         self._under_way(note, sent, sent_weight, -1)
         if expected != number or sent is not value or sent_weight != weight:
-            monitor = self._simulation.monitor
+            monitor = self._simulation.watch.monitor
             if expected != number:
                 monitor.leak(
                     f"message {number} from node {sender} to node {self.rank} at round {step} came where number"
@@ -291,18 +291,18 @@ class SimulatedNode(Node):
             cuts = simulation.time_cuts
             cuts.sent_bytes += size
             cuts.hold(self.rank, mass, flight)
-            if move is not None and cuts.moved_by(move, now):
+            if move is not None and cuts.moved_by(move):
                 cuts.look(now)
                 simulation.tick()
         if simulation.step_cuts is not None:
             if flight:
-                simulation.step_cuts.under_way(step, flight)
+                simulation.step_cuts.in_flight(step, flight)
             completed = simulation.step_cuts.report(self.rank, step, mass, move, now, size)
             if completed and simulation.time_cuts is None:
                 simulation.tick()
 
     def note(self, metric: str, value: float) -> None:
-        self._simulation.measurements.note(
+        self._simulation.watch.measurements.note(
             self._simulation.seed, self.step + 1, self.rank, self._environment.now, metric, require_note(metric, value)
         )
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, require_fit
+from sgpsim.backends.backend import Backend, Progress, ended_by, require_fit
 from sgpsim.backends.gathering import gathered
 from sgpsim.backends.membership import Volunteer
+from sgpsim.backends.monitor import MonitorPolicy
 from sgpsim.backends.one_rank import run_seed
 from sgpsim.backends.post import PeerLost
 from sgpsim.backends.replay import as_run

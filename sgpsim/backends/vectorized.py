@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import Backend, MonitorPolicy, Progress, ended_by, refuse_awaited, require_fit, require_run
+from sgpsim.backends.backend import Backend, Progress, ended_by, refuse_awaited, require_fit, require_run
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.guarded_fleet import GuardedFleet
-from sgpsim.backends.monitor import Diverged, Leaking
+from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.own_text import from_outside, not_looked_at, require_same_numbers
 from sgpsim.backends.steps_taken import oddities
 from sgpsim.budget import Seconds, TargetLoss
@@ -28,7 +28,7 @@ from sgpsim.errors import MassLeak, SpecificationError, shown
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
 from sgpsim.ranges import Count, Threads
-from sgpsim.run import Outcome, Run, merged, part, provenance, run_of, with_run
+from sgpsim.run import Outcome, Run, joined, part, provenance, run_of, with_run
 from sgpsim.specification import specification
 from sgpsim.threads import limited
 
@@ -111,7 +111,7 @@ class Vectorized(Backend):
         try:
             while groups:
                 seeds = groups.pop(0)
-                some = experiment if seeds == experiment.seeds else replace(experiment, seeds=seeds)
+                some = experiment.only(seeds)
                 fleet = None
                 fleet = FleetNode(self, some, progress, keep)
                 runs.append(self._together(some, fleet, traffic))
@@ -122,7 +122,7 @@ class Vectorized(Backend):
             ending = stop
         whole: Run | None = None
         if runs:
-            whole = runs[0] if runs[0].experiment.seeds == experiment.seeds else merged(experiment, runs)
+            whole = joined(experiment, runs)
             whole = replace(whole, remarks=whole.remarks + not_looked_at(experiment))
             if self.cluster is not None:
                 load = self.cluster, experiment.message_size, traffic
@@ -153,7 +153,7 @@ class Vectorized(Backend):
             ended = tuple(experiment.seeds[place] for place in stop.reasons)
             outcome = "diverged"
             remarks = [f"seed {seed}: {reason}" for seed, reason in zip(ended, stop.reasons.values(), strict=True)]
-            remarks += fleet.monitor.leaks
+            remarks += fleet.watch.monitor.leaks
         except Leaking:
             pass
         except KeyboardInterrupt as stop:
@@ -161,14 +161,14 @@ class Vectorized(Backend):
                 raise  # nothing was computed
             ending, outcome = stop, "interrupted"
             remarks = [f"seed {seed}: interrupted after step {fleet.reported}" for seed in experiment.seeds]
-            remarks += fleet.monitor.leaks
+            remarks += fleet.watch.monitor.leaks
         except Exception as error:
-            if not fleet.measurements.beyond_start:
+            if not fleet.watch.measurements.beyond_start:
                 with_run(error, None)
                 raise
-            ending, outcome, remarks = error, "failed", list(fleet.monitor.leaks)
-        if fleet.monitor.leaks and outcome == "finished":
-            outcome, remarks = "leaked", list(fleet.monitor.leaks)
+            ending, outcome, remarks = error, "failed", list(fleet.watch.monitor.leaks)
+        if fleet.watch.monitor.leaks and outcome == "finished":
+            outcome, remarks = "leaked", list(fleet.watch.monitor.leaks)
         if outcome == "finished":
             remarks = oddities(experiment, experiment.seeds, [fleet.taken])
         if self.cluster is not None:
@@ -176,13 +176,13 @@ class Vectorized(Backend):
         run = Run(
             experiment,
             "Vectorized" if self.device is None else f"Vectorized on {self.device}",
-            fleet.measurements.table(),
+            fleet.watch.table(),
             fleet.final(),
             fleet.trace.build() if fleet.trace is not None else None,
-            fleet.trajectory(),
+            fleet.watch.trajectory(),
             outcome,
             tuple(remarks),
-            {"node_steps": float(fleet.gradients), "worst_monitor_ratio": fleet.monitor.worst},
+            {"node_steps": float(fleet.gradients), "worst_monitor_ratio": fleet.watch.monitor.worst},
             provenance(self.machines()),
         )
         if outcome == "leaked" and self.monitor == "raise":
