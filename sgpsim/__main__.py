@@ -6,10 +6,8 @@ place said. Exit codes: see DESCRIPTION, which is what `sgpsim --help` shows.
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
-import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,12 +28,6 @@ CODES: dict[type[Exception], int] = {
     NotSaved: NOT_WRITTEN,
     Deadlock: 1,
 }
-
-
-def known_commands() -> dict[str, Callable[..., int]]:
-    """Every command by name: `main` of each module in `sgpsim.commands`."""
-    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
-    return {name: importlib.import_module(f"{commands.__name__}.{name}").main for name in names}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,7 +71,7 @@ def _code_of(arguments: Sequence[str] | None) -> int:
         import tyro
 
         return tyro.extras.subcommand_cli_from_dict(
-            known_commands(), prog="sgpsim", description=DESCRIPTION, args=arguments
+            commands.known(), prog="sgpsim", description=DESCRIPTION, args=arguments
         )
     except tuple(CODES) as error:
         _complain(str(error))

@@ -73,7 +73,7 @@ def test_importing_sgpsim_and_walking_it_imports_nothing_heavy() -> None:
     program = (
         "import sys, sgpsim\n"
         "light = [name for name in ('torch', 'sklearn', 'matplotlib', 'polars', 'scipy') if name in sys.modules]\n"
-        "import sgpsim.catalogue; sgpsim.catalogue.walk(); import sgpsim.__main__; sgpsim.__main__.known_commands()\n"
+        "import sgpsim.catalogue; sgpsim.catalogue.walk(); import sgpsim.commands; sgpsim.commands.known()\n"
         "print(light, [name for name in ('torch', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=HOME).stdout

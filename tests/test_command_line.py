@@ -22,7 +22,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from sgpsim.__main__ import CODES, known_commands, main
+from sgpsim import commands
+from sgpsim.__main__ import CODES, main
 from sgpsim.commands.run import DIVERGED
 from sgpsim.progress import PATIENCE, Bar
 from sgpsim.store import load
@@ -168,8 +169,8 @@ def test_list_knows_everything_and_explains_one_family() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    assert {"run", "launch", "show", "compare", "trace", "report", "list", "demo"} <= set(known_commands())
-    for name in known_commands():
+    assert {"run", "launch", "show", "compare", "trace", "report", "list", "demo", "judge"} <= set(commands.known())
+    for name in commands.known():
         said = sgpsim(name, "--help")
         assert said.code == 0 and "usage: sgpsim" in said.out
     assert sgpsim("nonsense").code == 2 and sgpsim().code == 2
@@ -187,7 +188,7 @@ def test_the_demo_is_ours_where_the_working_folder_has_studies_of_its_own(tmp_pa
     for name in ("studies", "theory"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
-    program = "from sgpsim.commands.demo import demonstration as d; print(d().__file__)"
+    program = "from sgpsim.commands import known; import sys; known(); import studies.demo; print(studies.demo.__file__)"
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{HOME}"}  # in the order that `python -m` has
     said = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert said.stdout.strip() == str(HOME / "studies" / "demo.py"), said.stderr

@@ -1,5 +1,5 @@
-"""`python -m theory`: the verdict table; `verify NAME`: one claim with its hypotheses; `mixing`: a schedule or a
-matrix looked at.
+"""`python -m theory`: the verdict table; `verify NAME`: one claim with its hypotheses; `judge RUN`: every claim about one
+run; `mixing`: a schedule or a matrix looked at.
 
 The rule: exit code 0 if everything is as it should be, 1 if a verdict is not the declared one or an assumption
 fails, 2 if the input is malformed.
@@ -17,18 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sgpsim.__main__ import written
 from sgpsim.errors import SpecificationError, nearest
 from sgpsim.schedules.schedule import Schedule
+from theory.printing import judging, width
 from theory.table import Row, all_cases, judge
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["judge"]:
+        return _judge(given[1:])
+    options = _parser().parse_args(given)
     try:
         match options.command:
             case "mixing":
@@ -51,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", help="the claim's name or its beginning, such as D1 or 'kernel contraction'")
     one.add_argument("--json", action="store_true", help="print a list of objects instead of tables")
     one.add_argument("--fast", action="store_true", help="leave out the rows that take more than a second or two")
+    commands.add_parser("judge", help="every claim asked about one run, a folder or a TOML file")
     look = commands.add_parser("mixing", help="what a schedule's matrices, or one's own, do to averaging")
     look.add_argument("schedule", nargs="?", help="a schedule's name, such as OnePeerExponential or one-peer-exponential")
     look.add_argument("--size", type=int, help="number of nodes of that schedule")
@@ -64,12 +68,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _judge(arguments: list[str]) -> int:
+    """The command that `sgpsim judge` is too."""
+    import tyro
+
+    from theory import judge_command
+
+    try:
+        return tyro.cli(judge_command.main, prog="python -m theory judge", args=arguments)
+    except SpecificationError as error:
+        print(f"theory: {error}", file=sys.stderr)
+        return 2
+
+
 def _table(options: argparse.Namespace) -> int:
     rows = _judged(all_cases(options.fast))
     if options.json:
         print(json.dumps([row.plain() for row in rows], indent=1))
     else:
-        Console(width=_width()).print(_as_table(rows))
+        Console(width=width()).print(_as_table(rows))
         wrong = [row for row in rows if not row.as_declared]
         print(f"{len(rows)} rows, {len(wrong)} not as declared, {sum(row.seconds for row in rows):.0f} s")
     return 0 if all(row.as_declared for row in rows) else 1
@@ -83,7 +100,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([row.plain() | {"hypotheses": _hypotheses(row)} for row in rows], indent=1))
         return 0 if all(row.as_declared for row in rows) else 1
-    console, claim = Console(width=_width()), chosen[0].claim
+    console, claim = Console(width=width()), chosen[0].claim
     console.print(f"[bold]{claim.name}[/]  ({claim.kind}, {claim.provenance})", highlight=False)
     console.print(claim.statement, highlight=False, markup=False)
     console.print(f"source: {claim.source}\n", highlight=False, markup=False)
@@ -113,7 +130,7 @@ def _mixing(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(plain(found) | {"seconds": seconds, "peak_megabytes": megabytes}, indent=1))
     else:
-        show(found, Console(width=_width()))
+        show(found, Console(width=width()))
         print(f"{seconds:.1f} s; the process took at most {megabytes:.0f} MB of memory")
     return 0 if found.passed else 1
 
@@ -184,11 +201,9 @@ def _known(name: str, names: list[str]) -> str:
 
 
 def _judged(cases: list[Any]) -> list[Row]:
-    """Judge with a progress bar on the error stream, where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("judging", total=len(cases))
-        return judge(cases, lambda done, _, name: bar.update(task, completed=done, description=f"{name:32.32}"))
+    """Judge with a progress bar."""
+    with judging() as progress:
+        return judge(cases, progress)
 
 
 def _as_table(rows: list[Row]) -> Table:
@@ -216,11 +231,6 @@ def _coloured(row: Row) -> str:
 
 def _hypotheses(row: Row) -> list[dict[str, str]]:
     return [{"sentence": h.sentence, "status": h.status, "evidence": h.evidence, "grade": h.grade} for h in row.verdict.hypotheses]
-
-
-def _width() -> int | None:
-    """The terminal's width, or enough for whole rows where the output is no terminal."""
-    return None if sys.stdout.isatty() else 200
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def main(
         as_json: print one object instead of tables
     """
     from rich.console import Console
+
     from theory.judgement import judge
     from theory.printing import judging, width
 
@@ -55,10 +56,12 @@ def main(
 
 def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Backend]:
     """The run, and what it ran on."""
+    from sgpsim.backends.simulated import Simulated
     from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.backends.vectorized import Vectorized
     from sgpsim.errors import MassLeak, SpecificationError
     from sgpsim.progress import bar
+    from sgpsim.run import run_of
     from sgpsim.run_folders import read_run, read_task
     from sgpsim.toml_files import read
 
@@ -72,16 +75,21 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
     backend, _ = toml.backend("")
     if isinstance(backend, TorchDistributed):
         backend = Vectorized()  # the same numbers, without processes
-    backend = replace(backend, keep_trajectory=True)  # pyright: ignore[reportCallIssue]
+    assert isinstance(backend, Simulated | Vectorized), "there are no others"
+    backend = replace(backend, keep_trajectory=True)
     try:
         with bar(toml.name) as progress:
             return backend.run(toml.experiment, progress), backend
     except MassLeak as leak:
-        return leak.run, backend  # pyright: ignore[reportAttributeAccessIssue]
+        given = run_of(leak)
+        if given is None:
+            raise
+        return given, backend
 
 
 def _show(judgement: Judgement, run: Run, console: Any) -> None:
     from rich.table import Table
+
     from theory.judgement import AGAINST
     from theory.verdict import Outcome
 
@@ -127,7 +135,7 @@ def _conclusion(judgement: Judgement) -> str:
 
 
 def _plain(judgement: Judgement, run: Run) -> dict[str, Any]:
-    from theory.table import finite_slack
+    from theory.table import plain_slack
 
     return {
         "setting": judgement.setting.title,
@@ -138,7 +146,7 @@ def _plain(judgement: Judgement, run: Run) -> dict[str, Any]:
         "claims": {
             name: {
                 "verdict": verdict.outcome.value,
-                "slack": finite_slack(verdict.slack),
+                "slack": plain_slack(verdict.slack),
                 "vacuous": verdict.vacuous,
                 "sentence": verdict.sentence,
                 "hypotheses": [[h.sentence, h.status, h.evidence, h.grade] for h in verdict.hypotheses],

@@ -21,7 +21,7 @@ from sgpsim.budget import Steps
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.unresolved import Unresolved
-from sgpsim.run import Run, Trajectory
+from sgpsim.run import Run, Trajectory, run_of
 from theory.cases.experiments import setting_of
 from theory.claims import claims
 from theory.evidence import Moments, Path, moments_of
@@ -76,7 +76,7 @@ def judge(
     experiment = run.experiment
     if isinstance(experiment.objective, Unresolved):
         raise SpecificationError(
-            f"the objective of this run names {', '.join(map(str, experiment.objective.names))}, which was not imported; claims"
+            f"the objective of this run names {experiment.objective.functions[0].name!r}, which was not imported; claims"
             " need its constants and gradients. Load the run with trust=True (--trust) if you trust where it comes from."
         )
     steps = _steps(run)
@@ -152,9 +152,11 @@ def _trajectory(run: Run, backend: Backend | None, steps: int) -> tuple[Trajecto
     try:
         second = again.run(experiment)
     except MassLeak as leak:
-        second = leak.run  # pyright: ignore[reportAttributeAccessIssue]
-    if second.trajectory is None:
-        raise SpecificationError("the run kept no trajectory, and a second one kept none either. Run it with keep_trajectory = true.")
+        second = run_of(leak)
+    if second is None or second.trajectory is None:
+        raise SpecificationError(
+            f"the run {run.outcome} before its first step was over, so there is nothing to judge. Start nearer, or take smaller steps."
+        )
     return second.trajectory, (_compared(run, second, steps),)
 
 
@@ -186,4 +188,5 @@ def _compared(run: Run, second: Run, steps: int) -> str:
     if same == len(both):
         return f"{said}; all {same} losses that both measured are the same to the bit"
     apart = np.abs(both["value"].to_numpy() - both["value_again"].to_numpy())
-    return f"{said}; {len(both) - same} of {len(both)} losses differ, by {np.nanmax(apart):.3g} at the most: the verdicts are of the second run"
+    worst = f"{len(both) - same} of {len(both)} losses differ, by {np.nanmax(apart):.3g} at the most"
+    return f"{said}; {worst}: the verdicts are of the second run"

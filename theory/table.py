@@ -39,15 +39,13 @@ class Row:
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; a slack that is no finite number becomes null or a word."""
-        slack = self.verdict.slack
-        known = slack is not None and not math.isnan(slack)
         return {
             "claim": self.claim,
             "kind": self.kind,
             "source": f"{self.source} ({self.provenance})",
             "setting": self.setting,
             "verdict": self.verdict.outcome.value,
-            "slack": (slack if math.isfinite(slack or 0.0) else "infinite") if known else None,
+            "slack": plain_slack(self.verdict.slack),
             "seconds": round(self.seconds, 4),
             "declared": self.declared.value,
             "as_declared": self.as_declared,
@@ -56,6 +54,13 @@ class Row:
             "group": self.group,
             "sentence": self.verdict.sentence,
         }
+
+
+def plain_slack(slack: float | None) -> float | str | None:
+    """A slack as JSON has it: null or a word where it is no finite number."""
+    if slack is None or math.isnan(slack):
+        return None
+    return slack if math.isfinite(slack) else "infinite"
 
 
 def all_cases(fast: bool = False) -> list[Case]:
