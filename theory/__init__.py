@@ -5,3 +5,19 @@ The rule: a claim never imports an algorithm or a backend. Its matrix forms are 
 the rounds, so that agreement with a run is evidence. Only the cases, the controls and the command line put runs and
 claims side by side.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theory.judgement import judge as judge
+
+
+def __getattr__(name: str) -> Any:
+    """`theory.judge`, imported when it is asked for, as backends come with it."""
+    if name == "judge":
+        from theory.judgement import judge
+
+        return judge
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
