@@ -27,6 +27,8 @@ help:
 	@echo 'make test-all  the same with the slow tests'
 	@echo 'make bench     run the benchmarks'
 	@echo 'make lint      ruff, pyright and the import contracts'
+	@echo 'make format    write all code as ruff writes it, 120 wide (format-check only looks)'
+	@echo 'make architecture  write ARCHITECTURE.md from the imports (tokens prints the sizes of its rooms)'
 	@echo 'make docs      write the API documentation to out/docs'
 	@echo 'make install   install everything into .venv'
 	@echo 'make clean     remove .venv, out and the caches'
@@ -48,7 +50,7 @@ install: $(DEV)
 demo: $(RUNTIME)
 	$(BIN)/python -m sgpsim demo --out out/demo
 
-.PHONY: ruff types imports lint
+.PHONY: ruff types imports lint format format-check
 ruff: $(DEV)
 	$(BIN)/ruff check .
 
@@ -58,11 +60,26 @@ types: $(DEV)
 imports: $(DEV)
 	$(BIN)/lint-imports
 
+# `format-check` joins with the commit that formats the whole tree.
 lint: ruff types imports
+
+format: $(DEV)
+	$(BIN)/ruff format .
+
+format-check: $(DEV)
+	$(BIN)/ruff format --check --quiet .
+
+.PHONY: architecture tokens
+architecture: $(DEV)
+	$(BIN)/python tests/architecture.py --write
+
+tokens: $(DEV)
+	@$(BIN)/python tests/architecture.py --tokens
 
 .PHONY: test test-all
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
+	@$(BIN)/python tests/architecture.py --tokens
 
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "" $(PYTEST_FLAGS)

@@ -33,7 +33,16 @@ from sgpsim.objectives.split import DirichletSplit, EvenSplit, Split
 from studies import figure
 from studies.entrants import ENTRANTS, entrant
 from studies.study import Progress, Study
-from studies.time_to_target import Task, Times, at_end, at_steps, lowest_loss, seconds_and_end, seconds_to_target, steps_to_target
+from studies.time_to_target import (
+    Task,
+    Times,
+    at_end,
+    at_steps,
+    lowest_loss,
+    seconds_and_end,
+    seconds_to_target,
+    steps_to_target,
+)
 
 JOB = "resnet50_sgp2018"
 """102.2 MB per message and 0.29 s per gradient: the job together with which the collective's efficiency was fitted."""

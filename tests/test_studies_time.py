@@ -27,7 +27,18 @@ from studies.entrants import ENTRANTS, Entrant, entrant
 from studies.one_slow_node import OneSlowNode, Scene, losses
 from studies.simulator_against_gloo import ASKED, Case, SimulatorAgainstGloo, calibrated, compared, same_numbers
 from studies.study import StudyResult, show
-from studies.time_to_loss import NETWORKS, SPLITS, STRAGGLERS, Size, TimeToLoss, best, cluster, leaders, summary, where_first_changes
+from studies.time_to_loss import (
+    NETWORKS,
+    SPLITS,
+    STRAGGLERS,
+    Size,
+    TimeToLoss,
+    best,
+    cluster,
+    leaders,
+    summary,
+    where_first_changes,
+)
 from studies.time_to_target import Task, at_steps, lowest_loss, seconds_to_target, step_times, steps_to_target
 from theory.table import Row, judge
 from theory.verdict import Outcome
