@@ -1,18 +1,22 @@
 """The law suite: what every algorithm, schedule and objective must obey, for anyone to run on one of their own.
 
     from sgpsim.testing import check_algorithm, check_network, check_objective, check_schedule
-    check_algorithm(MyMethod())                     # AssertionError with a sentence, or nothing
+    check_algorithm(MyMethod(), reference=recursion)     # AssertionError with a sentence, or nothing
 
-The rule: laws are of two kinds. Probes know the answer beforehand: from an all-ones start and with zero gradients every
-node must stay at 1, whatever is sent to whom and when. Declarations (mass in flight, dependence on timing, nodes in
-step, use of the schedule) are held against what runs do, in both directions. A network's wires are asked pair by pair,
-and every backend that takes it must count the same seconds to the bit. Every class that the catalogue finds is checked
-by sgpsim's own tests.
+The rule: laws are of three kinds. Probes know the answer beforehand: from an all-ones start and with zero gradients
+every node must stay at 1, whatever is sent to whom and when. A reference, written apart from the method, says what runs
+must go through; without one a warning says what could not be checked. Declarations (mass in flight, dependence on
+timing, nodes in step, use of the schedule) are held against what runs do, in both directions. A network's wires are
+asked pair by pair, and every backend that takes it must count the same seconds to the bit. Every class that the
+catalogue finds is checked by sgpsim's own tests.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +39,10 @@ from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Network, Wire
 from sgpsim.clusters.stragglers import PersistentSlow
+from sgpsim.descents.descent import Descent
+from sgpsim.descents.momentum import Momentum
+from sgpsim.descents.sgd import SGD
+from sgpsim.descents.step_sizes import StepDecay
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array
@@ -42,12 +50,17 @@ from sgpsim.objectives.laws import check_objective as check_objective
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.ranges import Count, Nodes
+from sgpsim.references import Expected as Expected
+from sgpsim.references import Reference, require_as_expected
 from sgpsim.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.complete import Complete
+from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.laws import check_schedule as check_schedule
+from sgpsim.schedules.matrices import Matrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.shares import Metropolis
 from sgpsim.specification import specification
 
 NODES, STEPS = 4, 12
@@ -55,6 +68,13 @@ MESSAGE = 1e6
 """Bytes; on the networks below a message takes 0 or 0.7 seconds, where a gradient takes about one."""
 SIZES = (0.0, 1.0, 1e3, MESSAGE, 1e9)
 """Bytes of the messages that a network's wires are asked about."""
+DIRECTED = (
+    ((0.5, 0.0, 0.25, 0.7), (0.5, 0.4, 0.0, 0.0), (0.0, 0.3, 0.75, 0.0), (0.0, 0.3, 0.0, 0.3)),
+    ((0.2, 0.6, 0.0, 0.0), (0.0, 0.4, 0.5, 0.1), (0.8, 0.0, 0.3, 0.0), (0.0, 0.0, 0.2, 0.9)),
+)
+"""Two rounds whose columns sum to 1 and whose rows do not, so that weights differ from 1."""
+TREE = ((0, 1), (1, 2), (1, 3), (3, 4))
+"""An undirected graph of two colours, whose nodes have one to three neighbours."""
 
 
 @checked
@@ -135,20 +155,86 @@ def carrier(algorithm: Algorithm, nodes: int = NODES) -> Schedule:
 
 
 @checked
-def check_algorithm(algorithm: Algorithm, schedule: Schedule | None = None, fleet: bool = True) -> None:
-    """All laws of algorithms, on `schedule` (a small one that carries it by default). fleet: whether the text must run
-    on arrays of all nodes too, as what acts on each number alone, or with axis=-1, does; False for one that asks its
-    rank or takes decisions of its own. Raises AssertionError with a sentence."""
+def check_algorithm(
+    algorithm: Algorithm, schedule: Schedule | None = None, fleet: bool = True, reference: Reference | None = None
+) -> None:
+    """All laws of algorithms, on `schedule` (a small one that carries it by default), the probe and the reference also
+    on irregular schedules that the method's `check` lets pass. Raises AssertionError with a sentence, and MassLeak where
+    the mass monitor stops a run.
+
+    fleet: whether the text must run on arrays of all nodes too, as what acts on each number alone, or with axis=-1,
+    does; False for one that asks its rank or takes decisions of its own. reference: what `check_reference` holds the
+    method against; without one a warning says what could not be checked.
+    """
     schedule = schedule or carrier(algorithm)
-    assert algorithm.source.strip(), f"{type(algorithm).__name__}: `source` must say where the method is from"
+    name = type(algorithm).__name__
+    assert algorithm.source.strip(), f"{name}: `source` must say where the method is from"
     assert hash(algorithm) == hash(algorithm) and algorithm == algorithm, (
-        f"{type(algorithm).__name__}: a method is a value, with equality and hash"
+        f"{name}: a method is a value, with equality and hash"
     )
+    if reference is None:
+        warnings.warn(
+            f"check_algorithm({name}) has no reference, so it cannot check that gradients are taken and steps made at"
+            " the right point (x or z = x / w), with the right step size and shares: a wrong one that keeps mass passes."
+            " Give reference=, a function (experiment, seed, steps) -> Expected written apart from the method.",
+            stacklevel=3,  # past what checks the arguments
+        )
+    else:
+        check_reference(algorithm, reference, schedule, fleet)
     if fleet:
         check_fleet(algorithm, schedule)
-    check_ones(algorithm, schedule, fleet)
+    for where in _schedules(algorithm, schedule):
+        check_ones(algorithm, where, fleet)
     check_declarations(algorithm, schedule)
     check_machines_agree(algorithm, schedule, fleet)
+
+
+@checked
+def check_reference(
+    algorithm: Algorithm, reference: Reference, schedule: Schedule | None = None, fleet: bool = True
+) -> None:
+    """Every run of the method is what `reference` says of it, to rounding: on `schedule` and on irregular schedules that
+    the method's `check` lets pass, with the descent given and with SGD and momentum whose step size falls, from unequal
+    starts, with noise; on the event clock and (`fleet`) on the array program where that takes it.
+
+    reference: (experiment, seed, steps) -> Expected, float64, where the objective is a `Quadratic` (gradients are H_i (x
+    - b_i) + noise / sqrt(dimension) * N(0, I), drawn one after another from stream(seed, "gradient", node)); a method
+    that depends on timing has the run's trace as a fourth argument. Where nodes do not keep step, runs of 1, 2, 3 and
+    12 steps are compared at their end. Monitors are off: mass that is lost is the reference's to find, too.
+    Raises AssertionError with method, schedule, backend, step and node.
+    """
+    schedules = _schedules(algorithm, schedule or carrier(algorithm))
+    seeds = (5,) if algorithm.depends_on_timing or not algorithm.in_step else (5, 11)
+    for method, where in itertools.product(_with_other_descents(algorithm), schedules):
+        for steps in (STEPS,) if algorithm.in_step else (1, 2, 3, STEPS):
+            experiment = _task(method, where, Steps(steps), seeds=seeds)
+            simulated = Simulated(uneven(where.size), "off", keep_trajectory=algorithm.in_step)
+            require_as_expected(simulated.run(experiment), reference, steps)
+            vectorized = Vectorized(even(where.size), "off", keep_trajectory=True)
+            if fleet and _takes(vectorized, experiment):
+                require_as_expected(vectorized.run(experiment), reference, steps)
+
+
+def _schedules(algorithm: Algorithm, given: Schedule) -> list[Schedule]:
+    """The given schedule, and irregular ones that carry the method."""
+    schedules = [given]
+    directed = Matrices(tuple(np.array(matrix) for matrix in DIRECTED))
+    for irregular in (directed, GraphSchedule((nx.Graph(TREE),), Metropolis())):
+        with contextlib.suppress(SpecificationError):
+            algorithm.check(irregular)
+            schedules.append(irregular)
+    return schedules
+
+
+def _with_other_descents(algorithm: Algorithm) -> Iterator[Algorithm]:
+    """The method as it is, and with descents by which a stale step size or state shows."""
+    yield algorithm
+    if not isinstance(getattr(algorithm, "descent", None), Descent) or not dataclasses.is_dataclass(algorithm):
+        return
+    falling = StepDecay(0.2, tuple(range(1, STEPS)), 0.9)
+    for descent in (SGD(falling), Momentum(falling, 0.5)):
+        with contextlib.suppress(SpecificationError, TypeError):  # a method may be made for one descent
+            yield dataclasses.replace(algorithm, descent=descent)
 
 
 @checked
@@ -292,20 +378,26 @@ def check_seconds_agree(experiment: Experiment, cluster: Cluster) -> None:
         )
 
 
-def _task(algorithm: Algorithm, schedule: Schedule, budget: Budget, dtype: Any = "float64") -> Experiment:
+def _task(
+    algorithm: Algorithm, schedule: Schedule, budget: Budget, dtype: Any = "float64", seeds: tuple[int, ...] = (5,)
+) -> Experiment:
     """A noisy quadratic with unlike nodes, from unlike starts: whatever can show in numbers shows."""
     objective = Quadratic(schedule.size, 3, unequal=True, seed=1)
     start = tuple(tuple(float(node - 2 * number) for number in range(3)) for node in range(schedule.size))
-    return Experiment(algorithm, objective, schedule, budget, (5,), start, MESSAGE, dtype=dtype)
+    return Experiment(algorithm, objective, schedule, budget, seeds, start, MESSAGE, dtype=dtype)
+
+
+def _takes(backend: Vectorized, experiment: Experiment) -> bool:
+    """Whether the array program takes the experiment."""
+    try:
+        backend.check(experiment)
+    except SpecificationError:
+        return False
+    return True
 
 
 def _runs(experiment: Experiment, cluster: Cluster, fleet: bool) -> Iterator[Run]:
     """The experiment on the event clock, and (`fleet`) on the array program where that takes it."""
     yield Simulated(cluster).run(experiment)
-    if not fleet:
-        return
-    try:
-        Vectorized(cluster).check(experiment)
-    except SpecificationError:
-        return
-    yield Vectorized(cluster, check_every=1).run(experiment)
+    if fleet and _takes(Vectorized(cluster), experiment):
+        yield Vectorized(cluster, check_every=1).run(experiment)

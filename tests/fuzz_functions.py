@@ -110,7 +110,11 @@ def doors(folder: Path) -> dict[str, Door]:
         Door(Run, content, anything=frozenset({"provenance", "metrics"})),
         Door(run.curve, {"metric": "loss", "cut": "step"}),
         Door(run.time_to, {"target": 0.5, "metric": "loss", "at_least": None}),
-        Door(check_algorithm, {"algorithm": SGP(), "schedule": DirectedRing(2)}, anything=frozenset({"schedule"})),
+        Door(
+            check_algorithm,
+            {"algorithm": SGP(), "schedule": DirectedRing(2), "reference": None},
+            anything=frozenset({"schedule", "reference"}),
+        ),
         Door(check_network, {"network": network, "nodes": 2, "graph": None}),
         Door(check_objective, {"objective": Quadratic(2, 2), "seed": 0, "points": 2, "spread": 1.0, "same_bits": True}),
         Door(check_schedule, {"schedule": DirectedRing(2), "steps": 3}, anything=frozenset({"schedule"})),

@@ -228,6 +228,7 @@ def test_weights_are_numbers_of_a_node_and_means_are_points(dtype: str) -> None:
     require_equal(experiment(Weights(), nodes=7, dtype=dtype))
 
 
+@pytest.mark.filterwarnings("ignore:.*has no reference")
 def test_the_law_suite_names_what_a_fleet_would_do_otherwise() -> None:
     check_algorithm(Text("clip by norm"))
     check_algorithm(SGP(Changing("operators")))
