@@ -27,7 +27,7 @@ LANES = {
     "send": ("sending", "#009E73"),
 }
 """Lane -> (its name in the legend, its colour), in the order of drawing: a node that computes while a second activity of
-its own waits for an answer is computing."""
+its own waits for a message is computing."""
 HATCHES = {"receive": "/////"}
 """Lane -> hatching, where a colour is as bright as another: they are told apart in grey too."""
 
@@ -67,8 +67,8 @@ def draw_timeline(
     sent = trace.messages.filter(pl.col("seed") == chosen).select(
         node="sender", lane=pl.lit("send"), start="begin", end="end"
     )
-    answer = (pl.col("lane") == "receive") & (pl.col("name") != "all-reduce")
-    lanes = spans.with_columns(lane=pl.when(answer).then(pl.lit("wait")).otherwise(pl.col("lane")))
+    single = (pl.col("lane") == "receive") & (pl.col("name") != "all-reduce")  # a wait for one message
+    lanes = spans.with_columns(lane=pl.when(single).then(pl.lit("wait")).otherwise(pl.col("lane")))
     bars = pl.concat([lanes.filter(pl.col("lane") != "send").select("node", "lane", "start", "end"), sent])
     bars = bars.filter((pl.col("end") > start) & (pl.col("start") < stop) & (pl.col("end") > pl.col("start")))
     bars = bars.with_columns(pl.col("start").clip(start, stop), pl.col("end").clip(start, stop))

@@ -141,7 +141,8 @@ class Waits(Algorithm):
     """A method that waits for what nobody sends.
 
     how: "round" (a round that is sent only later), "letter", "any" (nobody says farewell), "mean" (node 0 stays away),
-    "side" (only a spawned activity waits), "one" (only node 0 waits, for node 1, who has ended).
+    "side" (only a spawned activity waits), "one" (only node 0 waits, for node 1, who has ended), "itself" (a spawned
+    activity waits for its own end).
     """
 
     how: str = "round"
@@ -164,10 +165,16 @@ class Waits(Algorithm):
                 await node.mean(mass.value)
             elif self.how == "side" and rank == 0:
                 node.spawn(self._side(node))
+            elif self.how == "itself":
+                own: list[Any] = []
+                own.append(node.spawn(self._itself(node, own)))
             node.report(step + 1, mass, None)
 
     async def _side(self, node: Node) -> None:
         await node.receive(1, "mail")
+
+    async def _itself(self, node: Node, own: list[Any]) -> None:
+        await node.join(own[0])
 
     @property
     def source(self) -> str:

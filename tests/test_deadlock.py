@@ -58,6 +58,12 @@ def test_an_activity_on_the_side_that_waits_for_ever() -> None:
     assert "node 0 waits at step 4 for a message on channel 'mail' from 1" in told("side")
 
 
+def test_an_activity_that_waits_for_its_own_end() -> None:
+    said = told("itself")
+    assert said.startswith("deadlock at 1 s: node 0 waits at step 4 for the end of an activity of its own; node 1 waits")
+    assert "nobody" not in said and "cycle" not in said
+
+
 def test_a_large_fleet_is_not_listed_in_full() -> None:
     said = told("round", nodes=40)
     assert "; and 32 more; cycle: " in said and said.count("waits at step") == 8

@@ -13,6 +13,7 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.backends.letters import FAREWELL, Letters
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.waits import Waits
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -34,17 +35,17 @@ def test_a_gradient_that_begins_at_the_instant_is_slow(backend: Any, instant: fl
 
 def test_of_letters_that_wait_the_earliest_is_taken_then_the_smaller_number() -> None:
     environment = simpy.Environment()
-    letters = Letters(environment, {})
+    letters = Letters(environment, Waits())
     for sender, arrival in ((3, 1.0), (0, 2.0), (2, 2.0), (3, 4.0)):
         letters.deliver(sender, "ask", arrival, Mass(np.array([arrival]), float(sender)))
     letters.deliver(1, "ask", 3.0, FAREWELL)
     taken: list[int] = []
 
-    def take() -> Any:
+    async def take() -> None:
         for _ in range(5):
-            sender, _ = yield from letters.take("ask", (0, 1, 2, 3))
+            sender, _ = await letters.take("ask", (0, 1, 2, 3))
             taken.append(sender)
 
-    environment.process(take())
+    environment.process(take())  # pyright: ignore[reportArgumentType]
     environment.run()
     assert taken == [3, 0, 2, 1, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
@@ -29,6 +30,7 @@ from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.stragglers import MarkovSlow, PersistentSlow, SlowFrom
 from sgpsim.experiment import Experiment
+from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.one_peer_exponential import MPeerExponential, OnePeerExponential
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
@@ -218,3 +220,45 @@ def test_messages_of_a_pair_stay_in_order_and_ports_carry_one_at_a_time(
         assert (ordered["end"] >= ordered["start"]).all()
     computing = trace.spans.filter(pl.col("lane") == "compute")
     assert len(computing) == nodes * steps
+
+
+@dataclass(frozen=True)
+class Served(Algorithm):
+    """Node 1 computes for a second and sends a message; node 0 takes it by `receive`, or by `receive_any`."""
+
+    any_sender: bool
+    channel: str
+
+    async def run(self, node: Node) -> None:
+        mass = node.begin()
+        for step in node.steps:
+            if node.rank == 1:
+                await node.gradient(mass.value)
+                node.send(0, 0.5 * mass, self.channel)
+                node.farewell(0, self.channel)
+                mass = 0.5 * mass
+            elif self.any_sender:
+                async for letter in node.receive_any(self.channel, (1,)):
+                    mass = mass + letter.mass
+            else:
+                mass = mass + (await node.receive(1, self.channel)).mass
+            node.report(step + 1, mass, None)
+
+    @property
+    def source(self) -> str:
+        return "a control"
+
+    @property
+    def leaves_in_flight(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("channel", ["push", "answer", "any word"])
+def test_what_stops_a_node_is_traced_and_what_it_serves_is_not_whatever_the_channel(channel: str) -> None:
+    cluster = Cluster(2, ConstantTime(1.0), Hockney(0.5))
+    for any_sender, known in ((False, [("receive", channel, 0.0, 1.5)]), (True, [])):
+        method = Served(any_sender, channel)
+        run = Simulated(cluster).run(Experiment(method, Quadratic(2, 1), UndirectedRing(2), Steps(1)))
+        assert run.trace is not None
+        spans = run.trace.spans.filter(pl.col("node") == 0)
+        assert spans.select("lane", "name", "start", "end").rows() == known

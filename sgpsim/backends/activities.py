@@ -14,6 +14,8 @@ from typing import Any
 
 import simpy
 
+from sgpsim.backends.waits import Wait, Waits
+
 Failure = tuple[BaseException, int, int]
 """What ended an activity, of which node, in which of its steps."""
 
@@ -65,10 +67,10 @@ class Activity:
             self._of.failure = process.value
             raise process.value[0]
 
-    def joined(self) -> Generator[simpy.Event, Any, None]:
-        """Wait for its end; raises what ended it."""
+    def joined(self, waits: Waits) -> Generator[simpy.Event, Any, None]:
+        """Wait for its end, as one of `waits`; raises what ended it."""
         if not self.process.processed:
             self._awaited = True
-            yield self.process
+            yield from waits.until(self.process, Wait("activity"))
         if self.process.value is not None:
             raise self.process.value[0]

@@ -7,6 +7,7 @@ on which of two events of one instant came first.
 
 from __future__ import annotations
 
+import types
 from collections import deque
 from collections.abc import Generator
 from typing import Any
@@ -14,13 +15,11 @@ from typing import Any
 import simpy
 
 from sgpsim.backends.instant import AFTER_ALL_ELSE, wake_at
+from sgpsim.backends.waits import Wait, Waits
 from sgpsim.mass import Mass
 
 FAREWELL = Mass(None, 0.0)
 """The last letter of a sender on a channel."""
-
-Waits = dict[object, tuple[str, tuple[int, ...]]]
-"""What a node waits for and from whom, by event; read where a deadlock is told."""
 
 
 class Letters:
@@ -38,6 +37,7 @@ class Letters:
         if event is not None:
             wake_at(self._environment, event, self._environment.now, priority=AFTER_ALL_ELSE)
 
+    @types.coroutine
     def take(self, channel: str, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, tuple[int, Mass]]:
         """The earliest letter on the channel from any of `senders`, by (arrival, sender); waits for one."""
         while True:
@@ -47,9 +47,7 @@ class Letters:
                 sender = min(ready)[1]
                 return sender, boxes[sender].popleft()[1]
             event = self._called[channel] = simpy.Event(self._environment)
-            self._waits[event] = (f"a message on channel {channel!r}", senders)
-            yield event
-            del self._waits[event]
+            yield from self._waits.until(event, Wait("channel", channel, senders))
 
     def left_over(self) -> tuple[int, str] | None:
         """A letter that was never received: (sender, what), if there is one."""

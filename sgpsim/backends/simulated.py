@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import simpy
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.steps_taken import oddities
 from sgpsim.backends.stopping import Stopping
+from sgpsim.backends.waits import deadlock
 from sgpsim.backends.watch import Watch
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.link_load import Traffic, busiest, load_check
@@ -252,8 +252,9 @@ class Simulation:
                     if "Invalid yield value" not in str(error):
                         raise
                     refuse_awaited(self.algorithm)
-                if any(activity.process.is_alive for activity in activities) or any(node.waiting() for node in self.nodes):
-                    raise Deadlock(self._who_waits())
+                waits = {node.rank: (node.step, wait) for node in self.nodes if (wait := node.waits.first) is not None}
+                if waits or any(activity.process.is_alive for activity in activities):
+                    raise Deadlock(deadlock(self.environment.now, waits))
                 self._end()
                 if self.step_cuts is not None and self.time_cuts is None:
                     self.step_cuts.measure_last()
@@ -315,26 +316,6 @@ class Simulation:
                 )
         if self.time_cuts is not None:
             self.time_cuts.look(max(node.now for node in self.nodes))
-
-    def _who_waits(self) -> str:
-        """Who waits for whom at which step, and the cycle if there is one."""
-        waits = {node.rank: found for node in self.nodes if (found := node.waiting()) is not None}
-        graph: nx.DiGraph = nx.DiGraph()
-        clauses: list[str] = []
-        for rank, (what, peers) in waits.items():
-            graph.add_edges_from((rank, peer) for peer in peers)
-            clauses.append(
-                f"node {rank} waits at step {self.nodes[rank].step} for {what}"
-                f" from {', '.join(map(str, peers)) or 'nobody'}"
-            )
-        try:
-            cycle = [edge[0] for edge in nx.find_cycle(graph)]
-            in_a_cycle = f"; cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"
-        except nx.NetworkXNoCycle:
-            in_a_cycle = ""
-        shown = "; ".join(clauses[:8]) + (f"; and {len(clauses) - 8} more" if len(clauses) > 8 else "")
-        cure = "Every send needs a receive of the same round at the other end."
-        return f"deadlock at {self.environment.now:.6g} s: {shown}{in_a_cycle}. {cure}"
 
     def as_run(self) -> Run:
         """What came out, as a run of this seed alone."""

@@ -22,9 +22,10 @@ from sgpsim.backends.activities import Activity
 from sgpsim.backends.backend import refuse_round, require_activity, require_report, require_ticket
 from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
-from sgpsim.backends.letters import FAREWELL, Letters, Waits
+from sgpsim.backends.letters import FAREWELL, Letters
 from sgpsim.backends.monitor import lost
 from sgpsim.backends.steps_taken import StepsTaken
+from sgpsim.backends.waits import Wait, Waits
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import require_note
@@ -33,8 +34,6 @@ from sgpsim.streams import own_stream
 
 if TYPE_CHECKING:
     from sgpsim.backends.simulated import Simulation
-
-MEETING = "the collective mean"
 
 
 class SimulatedNode(Node):
@@ -53,14 +52,14 @@ class SimulatedNode(Node):
         self._bytes = 0.0
         self._rounds: dict[int, dict[int, tuple[float, Any, float, int]]] = {}
         self._awaited: tuple[int, int, simpy.Event] | None = None
-        self._waits: Waits = {}
+        self.waits = Waits()
         self._sent_round = -1
         self._next_due = 0  # the first round that catch_up has not completed
         self._early: dict[int, set[int]] = {}  # senders whose message of a round was received before it was due
         self._numbers: dict[int, int] = {}  # messages of rounds sent, by receiver
         self._letters_sent: Counter[int] = Counter()
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
-        self.letters = Letters(self._environment, self._waits)
+        self.letters = Letters(self._environment, self.waits)
         self.held = Mass(simulation.starts[rank], 1.0)
         self._reported = -1
         self.taken = StepsTaken()
@@ -198,9 +197,7 @@ class SimulatedNode(Node):
         if len(box) < len(senders):
             event = simpy.Event(environment)
             self._awaited = (step, len(senders), event)
-            self._waits[event] = (f"messages of round {step}", senders)
-            yield event
-            del self._waits[event]
+            yield from self.waits.until(event, Wait("round", step, senders, box))
         latest = max(entry[0] for entry in box.values())
         if latest > environment.now:
             yield wake_at(environment, simpy.Event(environment), latest)
@@ -266,16 +263,15 @@ class SimulatedNode(Node):
         simulation, environment = self._simulation, self._environment
         begin = environment.now
         over = simulation.meet(self.rank, value)
-        self._waits[over] = (MEETING, tuple(rank for rank in range(self.size) if rank != self.rank))
-        found, start = yield over
-        del self._waits[over]
+        wait = Wait("collective", peers=tuple(range(self.size)), here=simulation.met)
+        mean, start = yield from self.waits.until(over, wait)
         self._bytes += simulation.collective_bytes
         if simulation.trace is not None:
             if start > begin:
                 simulation.trace.spans.append((self.rank, "wait", "barrier", self.step, begin, start))
             if environment.now > start:
                 simulation.trace.spans.append((self.rank, "receive", "all-reduce", self.step, start, environment.now))
-        return found
+        return mean
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         simulation, now = self._simulation, self._environment.now
@@ -337,25 +333,19 @@ class SimulatedNode(Node):
         delivery.callbacks = [lambda _: receiver.letters.deliver(self.rank, channel, arrival, mass)]  # pyright: ignore[reportUnknownLambdaType]
         wake_at(environment, delivery, arrival)
 
-    @types.coroutine
-    def _next_letter(self, channel: str, senders: tuple[int, ...]) -> Generator[simpy.Event, Any, tuple[int, Mass]]:
-        """The next letter on the channel from any of `senders`; waits for one."""
-        begin = self._environment.now
-        found = yield from self.letters.take(channel, senders)
-        trace = self._simulation.trace
-        if trace is not None and channel == "answer" and self._environment.now > begin:
-            trace.spans.append((self.rank, "receive", channel, self.step, begin, self._environment.now))
-        return found
-
     async def receive(self, sender: int, channel: str = "push") -> Letter:
-        _, mass = await self._next_letter(channel, (sender,))
+        begin = self._environment.now
+        _, mass = await self.letters.take(channel, (sender,))
+        trace = self._simulation.trace
+        if trace is not None and self._environment.now > begin:
+            trace.spans.append((self.rank, "receive", channel, self.step, begin, self._environment.now))
         self._under_way(mass, mass.value, mass.weight, -1)
         return Letter(sender, mass)
 
     async def receive_any(self, channel: str, senders: tuple[int, ...]) -> AsyncIterator[Letter]:
         waiting = set(senders)
         while waiting:
-            sender, mass = await self._next_letter(channel, tuple(sorted(waiting)))
+            sender, mass = await self.letters.take(channel, tuple(sorted(waiting)))
             if mass is FAREWELL:
                 waiting.discard(sender)
                 continue
@@ -372,7 +362,7 @@ class SimulatedNode(Node):
     @types.coroutine
     def join(self, activity: Activity) -> Generator[simpy.Event, Any, None]:
         require_ticket(self._simulation.algorithm, activity, Activity)
-        yield from activity.joined()
+        yield from activity.joined(self.waits)
 
     def release(self) -> None:
         """Let go of the blocks of compute times."""
@@ -389,15 +379,3 @@ class SimulatedNode(Node):
             for sender in box:
                 return sender, f"a message of round {step}"
         return self.letters.left_over()
-
-    def waiting(self) -> tuple[str, tuple[int, ...]] | None:
-        """What the node waits for and from whom, if it does."""
-        for what, peers in self._waits.values():
-            if what.startswith("messages of round"):
-                step = int(what.rsplit(" ", 1)[1])
-                there = self._rounds.get(step, {})
-                return what, tuple(peer for peer in peers if peer not in there)
-            if what == MEETING:
-                return what, tuple(peer for peer in peers if peer not in self._simulation.met)
-            return what, peers
-        return None
