@@ -131,3 +131,10 @@ def test_a_command_runs_and_finds_the_part(command: str, copy: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     if "verify" in command:
         assert ("VIOLATED" if "WRONG" in command else "HOLDS") in run.stdout, run.stdout
+
+
+def test_hooks_are_the_tools_of_the_environment_and_one_version_is_cited() -> None:
+    hooks = re.findall(r"entry: \.venv/bin/(\S+)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert "ruff" in hooks and all((Path(sys.executable).parent / hook).exists() for hook in hooks)
+    cited = re.findall(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited == re.findall(r'^version = "(\S+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)

@@ -31,18 +31,8 @@ def test_the_added_algorithm_runs_and_obeys_the_laws(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
 
 
-def test_the_added_schedule_obeys_the_laws(tmp_path: Path) -> None:
-    (tmp_path / "skipping_ring.py").write_text(BLOCKS[2])
-    script = (
-        "from skipping_ring import SkippingRing; from sgpsim.testing import check_schedule;"
-        " [check_schedule(SkippingRing(size)) for size in (1, 2, 3, 6)]"
-    )
-    told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-    assert told.returncode == 0, told.stderr
-
-
 def test_an_experiment_of_ones_own_is_judged() -> None:
-    said = subprocess.run([sys.executable, "-c", BLOCKS[3]], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    said = subprocess.run([sys.executable, "-c", BLOCKS[2]], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert said.stdout.startswith("True I1 average step") and "measured / bound" in said.stdout, said.stderr
 
 
