@@ -146,7 +146,7 @@ def size_table(house: House, exact: bool = False) -> str:
         texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").glob("*.py"))]
         rows.append(("tests/", len(texts), sum(len(text.splitlines()) for text in texts), sum(map(tokens, texts))))
     else:
-        rows = [(name, *(_two_digits(size) for size in sizes)) for name, *sizes in rows]
+        rows = [(name, count, _two_digits(lines), _two_digits(number)) for name, count, lines, number in rows]
     width = max(len(row[0]) for row in rows)
     head = f"{'room':{width}} {'modules':>8} {'lines':>8} {'tokens':>8}"
     return "\n".join(
