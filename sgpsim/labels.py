@@ -19,6 +19,8 @@ LONGEST = 60
 
 PARTS = ("algorithm", "schedule", "objective", "budget")
 """Parts of an experiment whose classes are the most telling."""
+ABSENT = {"faults": "no faults"}
+"""What is said of a run without an item of `Run.machines` that others have, where that is no `usual ...`."""
 Column = list[str]
 """What one aspect is called in every run."""
 
@@ -62,7 +64,10 @@ def differences(runs: Sequence[Run]) -> list[Column]:
 def machine_differences(runs: Sequence[Run]) -> dict[str, Column]:
     """The items of `Run.machines` that are not the same in all runs: what each says there."""
     items = dict.fromkeys(item for run in runs for item in run.machines)
-    found = {item: [run.machines.get(item, run.machines.get("machines", f"usual {item}")) for run in runs] for item in items}
+    found: dict[str, Column] = {}
+    for item in items:
+        absent = ABSENT.get(item, f"usual {item}")
+        found[item] = [run.machines.get(item, run.machines.get("machines", absent)) for run in runs]
     return {item: column for item, column in found.items() if len(set(column)) > 1}
 
 

@@ -175,9 +175,16 @@ def read_task(folder: Path, trust: bool = False) -> tuple[str, Experiment, Backe
     content, source = _read_json(folder / "experiment.json"), str(folder / "experiment.json")
     consent = "import" if trust else "refuse"
     experiment = from_plain(content.get("experiment"), Experiment, folder, source=source, consent=consent)
-    backend = from_plain(content.get("backend"), Backend, folder, source=source, path="backend", consent=consent)  # pyright: ignore[reportAbstractUsage]
+    backend = from_plain(without_drop(content.get("backend")), Backend, folder, source=source, path="backend", consent=consent)  # pyright: ignore[reportAbstractUsage]
     name = run.provenance.get("name")
     return name if isinstance(name, str) else folder.name, experiment, backend
+
+
+def without_drop(backend: Any) -> Any:
+    """Plain data of a backend without `drop`, which versions wrote before faults were the cluster's, where it is None."""
+    if isinstance(backend, dict) and backend.get("drop", "") is None:
+        return {name: value for name, value in backend.items() if name != "drop"}
+    return backend
 
 
 def damaged(folder: Path, name: str, why: str) -> SpecificationError:

@@ -28,6 +28,7 @@ from sgpsim.backends.choice import best_for
 from sgpsim.budget import most_steps
 from sgpsim.catalogue import implementations
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Fault
 from sgpsim.clusters.jobs import job
 from sgpsim.clusters.presets import DEFAULT_JOB, preset
 from sgpsim.clusters.straggler import Straggler
@@ -40,7 +41,7 @@ from sgpsim.schedules.schedule import Schedule
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Experiment))
 KNOWN = ("name", "nodes", "cluster", "backend", *FIELDS)
-PRESET_FIELDS = ("preset", "nodes", "job", "noise", "stragglers")
+PRESET_FIELDS = ("preset", "nodes", "job", "noise", "stragglers", "faults")
 MOST_TRACED = 100_000
 """Node-steps up to which the array program keeps a trace unless the file says otherwise; the event simulation always
 does."""
@@ -162,9 +163,10 @@ def _cluster(found: Any, nodes: int | None, base: Path, source: str) -> tuple[Cl
                 f"{source}: cluster.{name}: unknown beside `preset`; {nearest(name, PRESET_FIELDS)}"
             )
     causes = from_plain(found.get("stragglers", []), tuple[Straggler, ...], base, nodes, source, "cluster.stragglers")
+    faults = from_plain(found.get("faults", []), tuple[Fault, ...], base, nodes, source, "cluster.faults")
     work = found.get("job", DEFAULT_JOB)
     try:
-        cluster = preset(str(found["preset"]), found.get("nodes", nodes), work, found.get("noise", 0.0), causes)
+        cluster = preset(str(found["preset"]), found.get("nodes", nodes), work, found.get("noise", 0.0), causes, faults)
     except SpecificationError as error:
         raise located(error, source, "cluster") from None
     return cluster, job(work).message_bytes

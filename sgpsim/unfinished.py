@@ -33,7 +33,7 @@ from sgpsim.input_files import content_of, reason_of
 from sgpsim.keys import changed, files_read, own_texts, versions, with_files
 from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.run import Outcome, Run
-from sgpsim.run_folders import require_sizes
+from sgpsim.run_folders import require_sizes, without_drop
 from sgpsim.store import Store
 from sgpsim.whole_folders import A_FOLDER, locked_folder, same_folder
 
@@ -110,7 +110,7 @@ def cases_of(job: Mapping[str, Any], consent: Consent) -> list[Case]:
     Raises SpecificationError where a file has changed since the job was written."""
     cases: list[Case] = []
     for case in job["cases"]:
-        built = from_plain(case["experiment"], Experiment, consent=consent), from_plain(case["backend"], TorchDistributed)
+        built = from_plain(case["experiment"], Experiment, consent=consent), from_plain(without_drop(case["backend"]), TorchDistributed)
         for path, read in files_read(*built).items():
             if case.get("files", {}).get(path, read) != read:
                 raise changed(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sgpsim.backends.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Drop
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.softmax import SoftmaxRegression
 from studies.entrants import entrant
@@ -57,8 +58,8 @@ def judged(loss: Loss, lost: bool) -> Judged:
     racer = entrant("SGP")
     objective = SoftmaxRegression(loss.nodes, regularization=1e-3)
     experiment = Experiment(racer.algorithm(1.0), objective, racer.schedule(loss.nodes), Steps(loss.steps))
-    drop = (loss.sender, loss.receiver, loss.step) if lost else None
-    run = Simulated(Cluster(loss.nodes), monitor="record", trace=False, keep_trajectory=True, drop=drop).run(experiment)
+    cluster = Cluster(loss.nodes, faults=(Drop(loss.sender, loss.receiver, loss.step),) if lost else ())
+    run = Simulated(cluster, monitor="record", trace=False, keep_trajectory=True).run(experiment)
     name = loss.words if lost else "nothing dropped"
     setting = Setting.of(f"SGP on {loss.nodes} nodes, {name}", experiment.schedule, loss.steps, objective, 1.0)
     path = Path.of(run.trajectory, loss.steps)

@@ -125,7 +125,7 @@ WORDS = [
     "{type = 'ADPSGD'}", "'AllReduceSGD'", "'DPSGD'", "{type = 'OverlapSGP', delay = 2}", "'PushSum'", "'Complete'",
     "{type = 'MatrixFile', path = 'no.npy'}", "{type = 'GraphFile', path = '.'}", "'float32'", "'ethernet_10g'",
     "{preset = 'ethernet_10g', job = {a = 1}}", "{preset = 'infiniband_edr', noise = 0.1}", "{type = 'Vectorized'}",
-    "'simulated'", "'torch'", "{type = 'Simulated', drop = [0, 1, 0]}", "{type = 'Ring', size = 3}", "1979-05-27T07:32:00Z",
+    "'simulated'", "'torch'", "{type = 'Drop', sender = 0, receiver = 1, step = 0}", "{type = 'Ring', size = 3}", "1979-05-27T07:32:00Z",
 ]  # fmt: skip
 PATHS = [
     "name", "nodes", "seeds", "seeds.0", "seeds.9", "dtype", "measure_every", "start", "message_bytes", "algorithm",
@@ -133,11 +133,11 @@ PATHS = [
     "algorithm.descent.step_size.then", "algorithm.descent.step_size.steps", "algorithm.descent.momentum", "objective",
     "objective.type", "objective.dimension", "objective.noise", "objective.seed", "objective.nodes", "schedule",
     "schedule.type", "schedule.size", "schedule.path", "budget", "budget.type", "budget.count", "backend", "backend.type",
-    "backend.trace", "backend.monitor", "backend.keep_trajectory", "backend.check_every", "backend.device", "backend.drop",
+    "backend.trace", "backend.monitor", "backend.keep_trajectory", "backend.check_every", "backend.device",
     "cluster", "cluster.compute", "cluster.compute.type", "cluster.compute.seconds", "cluster.network",
     "cluster.network.latency", "cluster.network.bandwidth", "cluster.stragglers", "cluster.stragglers.0",
     "cluster.stragglers.0.factor", "cluster.stragglers.0.nodes", "cluster.nodes", "cluster.preset", "cluster.graph_file",
-    "cluster.graph", "cluster.job", "", ".", "a..b", "nodes.x.y",
+    "cluster.graph", "cluster.job", "cluster.faults", "cluster.faults.0", "", ".", "a..b", "nodes.x.y",
 ]  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def doors(folder: Path) -> dict[str, Door]:
         Door(store.run, {"name": "a", "experiment": experiment, "backend": backend, "progress": None}, anything=callback),
         Door(store.save, {"name": "a", "run": run, "backend": backend, "known": "0" * 64}),
         Door(best_for, {"experiment": experiment, "cluster": machines}),
-        Door(preset, {"name": "ethernet_10g", "nodes": 2, "job": "resnet50_v100x8", "noise": 0.1, "stragglers": ()}),
+        Door(preset, {"name": "ethernet_10g", "nodes": 2, "job": "resnet50_v100x8", "noise": 0.1, "stragglers": (), "faults": ()}),
         Door(Run, content, anything=frozenset({"provenance", "metrics"})),
         Door(run.curve, {"metric": "loss", "cut": "step"}),
         Door(run.time_to, {"target": 0.5, "metric": "loss", "at_least": None}),

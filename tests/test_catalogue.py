@@ -23,10 +23,12 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.catalogue import families, implementations, walk
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.descents.descent import StepSize
@@ -96,7 +98,7 @@ def test_every_concrete_class_of_every_room_is_found_once() -> None:
         for value in vars(sys.modules[name]).values():
             if dataclasses.is_dataclass(value) and isinstance(value, type) and issubclass(value, Algorithm | Schedule):
                 assert value in found, value
-    assert set(families()) >= {"Algorithm", "Schedule", "Objective", "Descent", "StepSize", "ComputeTime", "Straggler"}
+    assert set(families()) >= {"Algorithm", "Schedule", "Objective", "Descent", "StepSize", "ComputeTime", "Straggler", "Fault"}
     assert {"Simulated", "Vectorized"} <= set(implementations(Backend))
     names = [name for kinds in families().values() for name, kind in kinds.items() if kind.__module__ in walk()]
     assert len(names) == len(set(names)), "a name that two families share cannot be told apart in a list"
@@ -132,7 +134,8 @@ def test_writing_and_reading_gives_an_equal_value_and_the_same_text(data: st.Dat
     assert again == experiment and hash(again.schedule) == hash(experiment.schedule)
     assert to_json(again) == text
     cluster = data.draw(clusters(experiment.nodes, experiment.message_size))
-    for backend in (Simulated(cluster, drop=(0, 1, 2)), Vectorized(cluster), Vectorized(None)):
+    lossy = dataclasses.replace(cluster, faults=(Drop(0, 0, 2), Drop(0, cluster.nodes - 1, 7)))
+    for backend in (Simulated(lossy), TorchDistributed(cluster=lossy), Vectorized(cluster), Vectorized(None)):
         assert from_json(to_json(backend), Backend) == backend  # pyright: ignore[reportAbstractUsage]
 
 

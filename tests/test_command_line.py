@@ -304,7 +304,7 @@ def test_commands_on_no_runs_and_on_runs_without_a_trace(file: Path, tmp_path: P
 
 def test_lost_mass_ends_with_3_and_the_run_is_saved(file: Path, tmp_path: Path) -> None:
     for words in ("saved in", "found in"):  # the second time it is found, and is no better
-        said = sgpsim("run", file, "backend={type='Simulated', drop=[0, 1, 0]}", "--out", tmp_path / "runs")
+        said = sgpsim("run", file, "cluster.faults=[{type='Drop', sender=0, receiver=1, step=0}]", "--out", tmp_path / "runs")
         told = refused(said, 3)
         assert "node" in told and words in said.out
     folder = next((tmp_path / "runs").iterdir())

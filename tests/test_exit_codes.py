@@ -32,7 +32,7 @@ LAUNCH = [sys.executable, "-m", "sgpsim", "launch"]
 RUN = [sys.executable, "-m", "sgpsim", "run"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
 TORCHRUN += ["--rdzv-endpoint", "127.0.0.1:0", "-m", "sgpsim", "run"]
-DROP = "backend={type='TorchDistributed',drop=[0,1,3]}"
+DROP = "cluster.faults=[{type='Drop',sender=0,receiver=1,step=3}]"
 ENDS: dict[str, tuple[list[str], list[str], str, int]] = {
     "run, done": (RUN, [], "", 0),
     "run, bad input": (RUN, ["nodes=x"], "", 2),

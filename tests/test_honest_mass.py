@@ -21,6 +21,7 @@ from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.faults import Drop
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant, StepDecay
 from sgpsim.errors import MassLeak
@@ -110,7 +111,7 @@ def test_odd_experiments_are_no_leak(experiment: Experiment, check_every: int) -
 def test_a_dropped_message_is_found_in_both_types(start: float, dtype: Any) -> None:
     found = Experiment(SGP(), Quadratic(5, 2), DirectedRing(5), Steps(20), start=start, dtype=dtype)
     with pytest.raises(MassLeak, match="from node 1 to node 2 at round 4"):
-        Simulated(Cluster(5), drop=(1, 2, 4)).run(found)
+        Simulated(Cluster(5, faults=(Drop(1, 2, 4),))).run(found)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

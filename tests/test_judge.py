@@ -14,10 +14,13 @@ import pytest
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
+from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Gradients, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Drop
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
@@ -87,7 +90,7 @@ def simulated(algorithm: Algorithm, **options: object) -> Run:
     [
         (lambda: simulated(StepOnRatio()), {"moves"}),
         (lambda: simulated(GradientAtNumerator()), {"gradient noise"}),
-        (lambda: simulated(SGP(), drop=(lambda sent: (0, sent, 9))(_receiver())), {"I1 average step", "I2 mass"}),
+        (lambda: simulated(SGP(), cluster=_lossy()), {"I1 average step", "I2 mass"}),
         (lambda: simulated(WrongWeight()), {"I2 mass", "I3 weighted mean"}),
     ],
     ids=["a step on z", "a gradient at x", "a lost message", "a wrong weight"],
@@ -97,9 +100,18 @@ def test_a_planted_error_is_contradicted(run: Callable[[], Run], wrong: set[str]
     assert wrong <= against(judge(run(), method="push"))
 
 
-def _receiver() -> int:
-    """To whom node 0 sends in round 9."""
-    return job(SGP()).schedule.round(9).pushes[0][0][0]
+def _lossy() -> Cluster:
+    """Machines that lose one message of round 9."""
+    return Cluster(8, faults=(Drop(0, job(SGP()).schedule.round(9).pushes[0][0][0], 9),))
+
+
+@pytest.mark.parametrize("kind", [Simulated, TorchDistributed])
+def test_a_run_that_lost_a_message_is_run_again_on_machines_that_lose_it(kind: Callable[..., Backend]) -> None:
+    run = Simulated(_lossy(), monitor="record").run(job(SGP()))
+    judgement = judge(run, kind(cluster=_lossy()))
+    assert "all 61 losses that both measured are the same to the bit" in judgement.remarks[0]
+    assert {"I1 average step", "I2 mass"} <= against(judgement)
+    assert "losses differ" in judge(run, kind(cluster=Cluster(8))).remarks[0], "the control: machines that lose nothing"
 
 
 def test_a_run_without_a_trajectory_is_run_again_and_compared() -> None:
@@ -159,7 +171,7 @@ def test_the_command_judges_folders_and_files(tmp_path: Path, capsys: pytest.Cap
     _, honest, _ = Store(tmp_path).run("honest", job(SGP()), backend)
     assert main(["judge", str(honest)]) == 0
     assert "0 violated" in capsys.readouterr().out
-    _, lossy, _ = Store(tmp_path).run("lossy", job(SGP()), replace(backend, drop=(0, _receiver(), 9)))
+    _, lossy, _ = Store(tmp_path).run("lossy", job(SGP()), replace(backend, cluster=_lossy()))
     assert main(["judge", str(lossy)]) == 1
     out = capsys.readouterr().out
     assert "VIOLATED" in out and "I2 mass" in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
@@ -174,6 +176,6 @@ def test_the_ledger_sees_what_is_lost(monkeypatch: pytest.MonkeyPatch, method: A
     """Its own negative control, with the monitor off: a message that arrives empty."""
     watch(monkeypatch)
     round_ = IRREGULAR.round(4)
-    lossy = Simulated(MACHINES, monitor="off", drop=(2, round_.pushes[2][0][0], 4))
+    lossy = Simulated(replace(MACHINES, faults=(Drop(2, round_.pushes[2][0][0], 4),)), monitor="off")
     with pytest.raises(AssertionError):
         lossy.run(Experiment(method, Quadratic(NODES, 3), IRREGULAR, Steps(25), start=1.0))

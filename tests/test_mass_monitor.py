@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.faults import Drop, Fault
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
@@ -47,6 +49,10 @@ BOTH = [Simulated(MACHINES, monitor="record"), Vectorized(MACHINES, monitor="rec
 
 def experiment(method: Algorithm, schedule: Schedule = IRREGULAR, steps: int = 25, **more: Any) -> Experiment:
     return Experiment(method, Quadratic(schedule.size, 3), schedule, Steps(steps), **more)
+
+
+def losing(*faults: Fault) -> Cluster:
+    return replace(MACHINES, faults=faults)
 
 
 def leaked(backend: Simulated | Vectorized, found: Experiment) -> Run:
@@ -188,17 +194,17 @@ def test_a_dropped_message_is_named(method: Algorithm) -> None:
     schedule = UndirectedRing(NODES)
     found = experiment(method, schedule, start=1.0)
     with pytest.raises(MassLeak) as stop:
-        Simulated(MACHINES, drop=(1, 2, 4)).run(found)
+        Simulated(losing(Drop(1, 2, 4))).run(found)
     told, part = str(stop.value), stop.value.run  # type: ignore[attr-defined]
     assert "from node 1 to node 2 at round 4" in told and "|lost x| = " in told and "lost w = " in told
     assert isinstance(part, Run) and part.outcome == "leaked" and len(part.metrics) and part.trace is not None
-    recorded = Simulated(MACHINES, drop=(1, 2, 4), monitor="record").run(found)
+    recorded = Simulated(losing(Drop(1, 2, 4)), monitor="record").run(found)
     assert recorded.outcome == "leaked" and recorded.remarks[0] == told
     assert any("mass leak by step" in remark for remark in recorded.remarks[1:]), "the law of the round finds it too"
     curve = recorded.curve("mass_defect").sort("time")
     assert curve["value"][0] == 0.0 and curve["value"][-1] > 0.01
     assert recorded.final.weights.sum() == pytest.approx(NODES - float(told.split("lost w = ")[1]), rel=1e-5)
-    assert Simulated(MACHINES, drop=(1, 2, 4), monitor="off").run(found).outcome == "finished"
+    assert Simulated(losing(Drop(1, 2, 4)), monitor="off").run(found).outcome == "finished"
 
 
 def test_the_amount_of_a_dropped_message_is_what_it_carried() -> None:
@@ -210,16 +216,10 @@ def test_the_amount_of_a_dropped_message_is_what_it_carried() -> None:
     share = IRREGULAR.matrix(step)[receiver, sender]
     value = share * (honest.values[step, sender, 0] + honest.moves[step, sender, 0])
     with pytest.raises(MassLeak) as stop:
-        Simulated(MACHINES, drop=(sender, receiver, step)).run(found)
+        Simulated(losing(Drop(sender, receiver, step))).run(found)
     assert f"|lost x| = {np.linalg.norm(value):.6g}, lost w = {share * honest.weights[step, sender]:.6g}" in str(
         stop.value
     )
-
-
-@pytest.mark.parametrize("drop", [(0, 2, 4), (1, 2, -1), (1, NODES, 0), (9, 2, 4)])
-def test_a_message_that_does_not_exist_cannot_be_dropped(drop: tuple[int, int, int]) -> None:
-    with pytest.raises(SpecificationError, match=r"sends nothing|Simulated\(drop\)\[2\] is -1"):
-        Simulated(MACHINES, drop=drop).run(experiment(SGP(), DirectedRing(NODES)))
 
 
 @pytest.mark.parametrize("method", [SGP(), OverlapSGP(delay=2), OverlapSGP(delay=2, mixing="arrival")], ids=repr)
@@ -292,10 +292,10 @@ def test_a_nan_is_told_by_its_node(backend: Simulated | Vectorized) -> None:
 def test_a_leak_before_the_last_seed_ends_the_run_there() -> None:
     found = experiment(SGP(), DirectedRing(NODES), seeds=(3, 1, 2))
     with pytest.raises(MassLeak) as stop:
-        Simulated(MACHINES, drop=(1, 2, 4)).run(found)
+        Simulated(losing(Drop(1, 2, 4))).run(found)
     part: Run = stop.value.run  # type: ignore[attr-defined]
     assert part.metrics["seed"].unique().to_list() == [3] and part.remarks[0].startswith("seed 3:")
-    recorded = Simulated(MACHINES, drop=(1, 2, 4), monitor="record").run(found)
+    recorded = Simulated(losing(Drop(1, 2, 4)), monitor="record").run(found)
     assert set(recorded.metrics.filter(pl.col("step") == 25)["seed"]) == {1, 2, 3}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
@@ -66,7 +68,7 @@ def test_collecting_garbage_is_on_again_after_any_end() -> None:
     Simulated(MACHINES).run(found)
     assert gc.isenabled()
     with pytest.raises(RuntimeError):
-        Simulated(MACHINES, drop=(0, 1, 1)).run(found)
+        Simulated(replace(MACHINES, faults=(Drop(0, 1, 1),))).run(found)
     assert gc.isenabled()
     gc.disable()
     try:

@@ -27,6 +27,7 @@ from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.measured_times import MeasuredTimes
 from sgpsim.descents.sgd import SGD
 from sgpsim.errors import MassLeak, SpecificationError
@@ -34,7 +35,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.keys import key
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.run import Run
-from sgpsim.run_folders import FORMAT, seal
+from sgpsim.run_folders import FORMAT, read_task, seal
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.store import Store, load
@@ -47,8 +48,8 @@ def experiment(count: int = 6, **changed: object) -> Experiment:
     return Experiment(SGP(SGD()), Quadratic(NODES, 3), OnePeerExponential(NODES), Steps(count), **given)  # pyright: ignore[reportArgumentType]
 
 
-def simulated(**changed: object) -> Simulated:
-    return Simulated(Cluster(NODES, ExponentialTime(1.0)), **changed)  # pyright: ignore[reportArgumentType]
+def simulated(faults: tuple[Drop, ...] = (), **changed: object) -> Simulated:
+    return Simulated(Cluster(NODES, ExponentialTime(1.0), faults=faults), **changed)  # pyright: ignore[reportArgumentType]
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -259,6 +260,21 @@ def test_every_file_says_its_format_and_another_one_is_refused(tmp_path: Path, n
             load(folder)
 
 
+def test_a_folder_written_before_faults_were_the_clusters_runs_again(tmp_path: Path) -> None:
+    _, folder, _ = Store(tmp_path).run("old", experiment(), simulated())
+    task = json.loads((folder / "experiment.json").read_text())
+    del task["backend"]["cluster"]["faults"]
+    for drop in (None, [0, 1, 0]):
+        old = {**task, "backend": {**task["backend"], "drop": drop}}
+        rewritten(folder, "experiment.json", json.dumps(old).encode())
+        if drop is None:
+            assert read_task(folder)[2] == simulated()
+        else:
+            with pytest.raises(SpecificationError, match=r"backend.drop: unknown field of Simulated"):
+                read_task(folder)
+        assert load(folder).outcome == "finished", "to show it needs no machines"
+
+
 def test_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(SpecificationError, match=r"provenance.json' is missing"):
         load(tmp_path)
@@ -266,7 +282,7 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"outcome": "finished"}, {"remarks": []}, {"statistics": {}}, {"key": "0"}])
 def test_a_changed_provenance_is_not_believed(tmp_path: Path, change: dict[str, object]) -> None:
-    backend = simulated(drop=(0, 1, 0), monitor="record")
+    backend = simulated(faults=(Drop(0, 1, 0),), monitor="record")
     _, folder, _ = Store(tmp_path).run("leak", experiment(), backend)
     file = folder / "provenance.json"
     file.write_text(json.dumps(json.loads(file.read_text())))  # the same content in other words is fine
@@ -331,7 +347,7 @@ def test_the_arrays_of_another_experiment_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_leak_is_saved_before_it_is_raised(tmp_path: Path) -> None:
-    backend = simulated(drop=(0, 1, 0))
+    backend = simulated(faults=(Drop(0, 1, 0),))
     with pytest.raises(MassLeak) as caught:
         Store(tmp_path).run("leak", experiment(), backend)
     found = load(caught.value.folder)  # pyright: ignore[reportAttributeAccessIssue]

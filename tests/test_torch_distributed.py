@@ -27,6 +27,7 @@ from sgpsim.backends.torch_distributed import TorchDistributed
 from sgpsim.budget import Gradients, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.stragglers import PersistentSlow, SlowFrom
 from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.sgd import SGD
@@ -84,6 +85,8 @@ ARRIVAL = Experiment(
 )
 DIVERGES = Experiment(SGP(SGD(Constant(1e70))), QUADRATIC, OnePeerExponential(NODES), Steps(12))
 LOSES = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(12))
+LOSSY = Cluster(NODES, ConstantTime(3600.0), faults=(Drop(1, 3, 3), Drop(0, 2, 5), Drop(0, 1, 40)))
+"""Two messages are lost, the third lies beyond the budget. Real gradients take no hour."""
 SLEEPS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(8))
 ENDLESS = Experiment(SGP(DESCENT), QUADRATIC, OnePeerExponential(NODES), Steps(10**7), measure_every=1000)
 
@@ -93,7 +96,7 @@ def runs() -> dict[Experiment, Run]:
     """One launch for all that ends well: importing torch four times takes longer than the runs."""
     told = TorchDistributed(keep_trajectory=True)
     cases = [(experiment, told) for experiment in [*SAME_BITS, SHRINKS, ALL_REDUCE, ARRIVAL, DIVERGES]]
-    cases.append((LOSES, TorchDistributed(monitor="record", drop=(1, 3, 3))))
+    cases.append((LOSES, TorchDistributed(monitor="record", cluster=LOSSY)))
     slow = Cluster(NODES, ConstantTime(0.004), stragglers=(PersistentSlow((2,), 3.0),))
     cases.append((SLEEPS, TorchDistributed(compute="sleep", cluster=slow)))
     found = launch_all(cases)
@@ -167,8 +170,15 @@ def test_a_diverging_run_says_so_as_the_simulation_does(runs: dict[Experiment, R
 def test_a_message_that_travels_empty_is_told_by_its_pair(runs: dict[Experiment, Run]) -> None:
     found = runs[LOSES]
     assert found.outcome == "leaked"
-    assert "between node 1 and node 3: 6 messages were sent and 6 received" in found.remarks[0]
+    assert "between node 0 and node 2: 6 messages were sent and 6 received" in found.remarks[0]
+    assert "between node 1 and node 3: 6 messages were sent and 6 received" in found.remarks[1]
     assert any("mass leak by step 4" in remark for remark in found.remarks)
+    assert found.remarks[-1] == "seed 0: Drop(0, receiver=1, step=40) met no message that was sent, so it changed nothing"
+    assert found.machines["faults"] and found.machines["gradient"] == "gradients as fast as the machine takes them"
+    simulated = Simulated(LOSSY, monitor="record").run(LOSES)
+    assert np.array_equal(found.final.values, simulated.final.values)
+    assert np.array_equal(found.final.weights, simulated.final.weights)
+    assert simulated.remarks[-1] == found.remarks[-1]
 
 
 @pytest.mark.distributed
@@ -414,7 +424,7 @@ def test_what_real_processes_cannot_run_is_refused_with_a_cure() -> None:
     with pytest.raises(SpecificationError, match="timeout"):
         TorchDistributed(timeout=0)
     with pytest.raises(SpecificationError, match="sends nothing"):
-        TorchDistributed(drop=(0, 2, 0)).check(LOSES)
+        TorchDistributed(cluster=Cluster(NODES, faults=(Drop(0, 2, 0),))).check(LOSES)
     with pytest.raises(SpecificationError, match="torchrun"):
         TorchDistributed().run(LOSES)
 
@@ -489,6 +499,6 @@ def test_children_import_nothing_that_lies_in_the_working_folder(tmp_path: Path)
 @pytest.mark.slow
 def test_a_leak_is_raised_with_the_run_so_far() -> None:
     with pytest.raises(MassLeak, match="between node 1 and node 3") as leak:
-        launch_all([(LOSES, TorchDistributed(drop=(1, 3, 3)))])
+        launch_all([(LOSES, TorchDistributed(cluster=LOSSY))])
     run: Run = leak.value.run  # pyright: ignore[reportAttributeAccessIssue]
     assert run.outcome == "leaked" and run.curve("loss")["step"].to_numpy().max() < 12

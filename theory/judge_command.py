@@ -56,6 +56,7 @@ def main(
 
 def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Backend]:
     """The run, and what it ran on."""
+    from sgpsim.backends.choice import best_for
     from sgpsim.backends.simulated import Simulated
     from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.backends.vectorized import Vectorized
@@ -74,7 +75,7 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
     toml = read(path, overrides)
     backend, _ = toml.backend("")
     if isinstance(backend, TorchDistributed):
-        backend = Vectorized()  # the same numbers, without processes
+        backend, _ = best_for(toml.experiment, toml.cluster)  # the same numbers, without processes
     assert isinstance(backend, Simulated | Vectorized), "there are no others"
     backend = replace(backend, keep_trajectory=True)
     try:

@@ -18,6 +18,7 @@ from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
+from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.unresolved import Unresolved
@@ -168,8 +169,12 @@ def _bounded(experiment: Experiment, steps: int) -> Experiment:
 
 def _again(experiment: Experiment, backend: Backend | None) -> Backend:
     """A backend that gives the same numbers and keeps them all."""
-    if not experiment.algorithm.depends_on_timing and not getattr(backend, "drop", None):
-        return Vectorized(monitor="record", keep_trajectory=True, threads=getattr(backend, "threads", 1))
+    cluster: Cluster | None = getattr(backend, "cluster", None)
+    if not experiment.algorithm.depends_on_timing:
+        threads = getattr(backend, "threads", 1)
+        if cluster is None or not cluster.faults:
+            return Vectorized(monitor="record", keep_trajectory=True, threads=threads)
+        return Simulated(cluster, monitor="record", trace=False, keep_trajectory=True, threads=threads)
     if isinstance(backend, Simulated):
         return replace(backend, keep_trajectory=True, monitor="record", trace=False)
     raise SpecificationError(

@@ -75,14 +75,16 @@ def ended_by(error: Exception, place: str, run: Run | None) -> Run | None:
 
 
 def require_fit(cluster: Cluster, experiment: Experiment) -> None:
-    """Raise where the cluster has another number of nodes, or no path between two nodes that the schedule makes
-    talk."""
+    """Raise where the cluster has another number of nodes, a fault that the schedule has no message for, or no path
+    between two nodes that the schedule makes talk."""
     if cluster.nodes != experiment.nodes:
         raise SpecificationError(
             f"a schedule and objective for {experiment.nodes} nodes on a Cluster of {cluster.nodes}; both must be"
             " equal."
             f" Give Cluster(nodes={experiment.nodes}), or an experiment of {cluster.nodes} nodes."
         )
+    for fault in cluster.faults:
+        fault.require_met(experiment.schedule)
     uniform = cluster.uniform  # which refuses networks that answer neither true nor false
     if not experiment.algorithm.uses_schedule:
         cluster.require_collective()

@@ -48,6 +48,7 @@ def run_seed(
         with limited(backend.threads), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             _drive(experiment.algorithm, node)
             record.line("steps", *astuple(node.taken))
+            record.line("faults met", *sorted(node.losses.met))
             node.leaks += post.finish()
         for direction, accounts in (("sent", post.sent), ("taken", post.taken)):
             for peer, account in accounts.items():

@@ -96,8 +96,8 @@ class Post:
     # -- out
 
     def send(self, to: int, step: int, value: NDArray[Any], weight: float, lose: bool = False) -> int:
-        """Send a message of round `step`; its number comes back. lose: a fault for controls: it travels with nothing
-        in it."""
+        """Send a message of round `step`; its number comes back. lose: by a fault of the cluster: it travels with
+        nothing in it."""
         account = self.sent[to]
         number = account.count
         account.add(value, weight)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from sgpsim.backends.backend import ended_by
 from sgpsim.backends.cuts import StepCuts
+from sgpsim.backends.losses import idle_faults
 from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.record import read_lines, read_rows, record_paths, row_type, spacing
 from sgpsim.backends.steps_taken import StepsTaken, oddities
 from sgpsim.backends.watch import Watch
+from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.run import Final, Outcome, Run, joined, provenance
@@ -49,8 +51,9 @@ class Replay:
         folder: Path,
         case: int,
         seed: int,
+        cluster: Cluster | None = None,
     ) -> None:
-        self.experiment, self.seed = experiment, seed
+        self.experiment, self.seed, self.cluster = experiment, seed, cluster
         paths = [record_paths(folder, case, seed, rank) for rank in range(experiment.nodes)]
         self.rows = [read_rows(rows, row_type(experiment, keep)) for rows, _ in paths]
         self.lines = [read_lines(lines) for _, lines in paths]
@@ -87,6 +90,9 @@ class Replay:
         taken = [StepsTaken(*told[1:]) for lines in self.lines for told in lines if told[0] == "steps"]
         if self.outcome == "finished" and len(taken) == self.experiment.nodes:
             self.remarks = oddities(self.experiment, (self.seed,), taken)
+        if len(taken) == self.experiment.nodes:
+            met = {place for lines in self.lines for line in lines if line[0] == "faults met" for place in line[1:]}
+            self.remarks += idle_faults(self.cluster, self.seed, met)
 
     def _cut_by_cut(self, tick: Callable[[], None]) -> None:
         cuts = self.cuts
@@ -206,7 +212,7 @@ def as_run(
     they did, and ended_as what that is. tick: called after each cut."""
     replays: list[Replay] = []
     for seed in experiment.seeds:
-        replay = Replay(experiment, backend.monitor, backend.keep_trajectory, folder, case, seed)
+        replay = Replay(experiment, backend.monitor, backend.keep_trajectory, folder, case, seed, backend.cluster)
         if not replay.steps:
             break
         replays.append(replay)

@@ -23,6 +23,7 @@ from sgpsim.backends.backend import Backend, Progress, ended_by, refuse_awaited,
 from sgpsim.backends.cuts import StepCuts, TimeCuts
 from sgpsim.backends.gradient_batch import GradientBatch
 from sgpsim.backends.instant import events_so_far, wake_at
+from sgpsim.backends.losses import Losses, idle_faults
 from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
 from sgpsim.backends.simulated_node import SimulatedNode
 from sgpsim.backends.steps_taken import oddities
@@ -35,7 +36,7 @@ from sgpsim.errors import Deadlock, MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import ordered_mean
 from sgpsim.metrics import Keep
-from sgpsim.ranges import Threads, Whole
+from sgpsim.ranges import Threads
 from sgpsim.run import Final, Outcome, Run, joined, provenance, with_run
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
@@ -49,18 +50,14 @@ KEPT_SENDERS = 1 << 18
 @specification
 class Simulated(Backend):
     """cluster: the machines. monitor: what to do about lost mass. trace: keep spans and messages (of the first seed).
-    keep_trajectory: keep all cuts.
-
-    drop: (sender, receiver, step): a fault for controls; that message of the schedule's round `step` arrives with
-    nothing in it. look_ahead: evaluate gradients in flight together (the same bits, more speed). threads: of one matrix
-    product (other numbers, other bits).
+    keep_trajectory: keep all cuts. look_ahead: evaluate gradients in flight together (the same bits, more speed).
+    threads: of one matrix product (other numbers, other bits).
     """
 
     cluster: Cluster
     monitor: MonitorPolicy = "raise"
     trace: bool = True
     keep_trajectory: bool = False
-    drop: tuple[Whole, Whole, Whole] | None = None
     look_ahead: bool = True
     threads: Threads = 1
 
@@ -79,14 +76,6 @@ class Simulated(Backend):
                 f" {len(experiment.seeds)} seeds; its weights depend on timing, and a trajectory has one set for all"
                 " seeds. Run one seed at a time."
             )
-        if self.drop is not None:
-            sender, receiver, step = self.drop
-            round_ = experiment.schedule.round(step) if step >= 0 else None
-            if round_ is None or not 0 <= receiver < experiment.nodes or sender not in round_.senders[receiver]:
-                raise SpecificationError(
-                    f"Simulated(drop={self.drop!r}): node {sender} sends nothing to node {receiver} in round {step}, so"
-                    " nothing would be lost. Name a message that the schedule has."
-                )
 
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
@@ -155,6 +144,7 @@ class Simulation:
         self.activities = Activities(self.environment)
         self.algorithm, self.schedule, self.cluster = experiment.algorithm, experiment.schedule, backend.cluster
         self.size = experiment.nodes
+        self.losses = Losses(self.cluster)
         self.trace = TraceBuilder(seed) if trace else None
         self.watch = Watch(experiment, (seed,), backend.monitor, keep)
         by_time = self.algorithm.depends_on_timing or not self.algorithm.in_step
@@ -275,6 +265,7 @@ class Simulation:
         self.remarks += [f"seed {self.seed}: {leak}" for leak in self.watch.monitor.leaks]
         if self.outcome == "finished":
             self.remarks += oddities(self.experiment, (self.seed,), [node.taken for node in self.nodes])
+        self.remarks += idle_faults(self.cluster, self.seed, self.losses.met)
         self.events = events_so_far(self.environment)
 
     def place_of(self, error: BaseException) -> str:

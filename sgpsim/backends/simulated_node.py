@@ -122,7 +122,7 @@ class SimulatedNode(Node):
                 cuts.latest = step
         product: Any = None
         known: float | None = None
-        drop = simulation.backend.drop
+        losses = simulation.losses if simulation.losses.faults else None
         for receiver, share, occupancy, latency in simulation.plan(step)[rank]:
             if share != known:
                 product, known = value * share, share
@@ -134,7 +134,7 @@ class SimulatedNode(Node):
             self._numbers[receiver.rank] = number + 1
             carried = weight * share
             expected = receiver.expect(rank, number, product, carried)
-            if drop is not None and drop == (rank, receiver.rank, step):
+            if losses is not None and losses.takes(rank, receiver.rank, step):
                 receiver.arrive(rank, step, (arrival, np.zeros_like(product), 0.0, number))
             else:
                 receiver.arrive(rank, step, (arrival, product, carried, number))

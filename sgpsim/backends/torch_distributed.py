@@ -28,7 +28,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
-from sgpsim.ranges import Range, Threads, Whole
+from sgpsim.ranges import Range, Threads
 from sgpsim.run import Run, run_of, with_run
 from sgpsim.specification import specification
 
@@ -44,10 +44,9 @@ class TorchDistributed(Backend):
     threads: of one matrix product in each process (other numbers, other bits).
 
     compute: "real" takes gradients as fast as the machine does; "sleep" stretches each to the time that `cluster`'s
-    machine would take, so that unequal machines can be tried on one. monitor: what to do about lost mass. trace: keep
-    spans and messages (of the first seed). keep_trajectory: keep all cuts. drop: (sender, receiver, step): a fault
-    for controls; that message of the schedule's round `step` travels with nothing in it. Messages carry what the
-    numerics need; `message_bytes` of the experiment counts in `bytes_sent` but does not pad them.
+    machine would take, so that unequal machines can be tried on one. cluster: its faults hold in both. monitor: what to
+    do about lost mass. trace: keep spans and messages (of the first seed). keep_trajectory: keep all cuts. Messages
+    carry what the numerics need; `message_bytes` of the experiment counts in `bytes_sent` but does not pad them.
     """
 
     timeout: Patience = 30.0
@@ -56,7 +55,6 @@ class TorchDistributed(Backend):
     monitor: MonitorPolicy = "raise"
     trace: bool = True
     keep_trajectory: bool = False
-    drop: tuple[Whole, Whole, Whole] | None = None
     hung_after: Patience = 600.0
     threads: Threads = 1
 
@@ -85,13 +83,6 @@ class TorchDistributed(Backend):
                 f"TorchDistributed(keep_trajectory=True) with {name} and {len(experiment.seeds)} seeds; its weights"
                 " depend on timing, and a trajectory has one set for all seeds. Run one seed at a time."
             )
-        if self.drop is not None:
-            sender, receiver, step = self.drop
-            if step < 0 or (receiver not in dict(experiment.schedule.round(step).pushes[sender % experiment.nodes])):
-                raise SpecificationError(
-                    f"TorchDistributed(drop={self.drop!r}): node {sender} sends nothing to node {receiver} in round"
-                    f" {step}. Name a message that the schedule has."
-                )
         if self.cluster is not None:
             require_fit(self.cluster, experiment)
         if find_spec("torch") is None:
@@ -100,7 +91,7 @@ class TorchDistributed(Backend):
             )
 
     def machines(self) -> dict[str, str]:
-        kept = {"gradient", "paces", "stragglers", "settings"} if self.compute == "sleep" else {"settings"}
+        kept = {"faults", "settings"} | ({"gradient", "paces", "stragglers"} if self.compute == "sleep" else set())
         told = {item: phrase for item, phrase in super().machines().items() if item in kept}
         return {"gradient": "gradients as fast as the machine takes them", "network": "messages through gloo", **told}
 

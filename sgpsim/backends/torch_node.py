@@ -19,6 +19,7 @@ from sgpsim.backends.backend import refuse_round, require_activity, require_repo
 from sgpsim.backends.flight import add_with_rest
 from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
+from sgpsim.backends.losses import Losses
 from sgpsim.backends.post import Arrived, PeerLost, Post
 from sgpsim.backends.record import Record
 from sgpsim.backends.steps_taken import StepsTaken
@@ -70,6 +71,7 @@ class TorchNode(Node):
         self._like = experiment.starts()[self.rank]
         self._reported = -1
         self.taken = StepsTaken()
+        self.losses = Losses(backend.cluster)
         self._durations = _Durations(backend, self.rank, seed) if backend.compute == "sleep" else None
         self._flying = experiment.algorithm.leaves_in_flight
         self._step = 0
@@ -124,7 +126,7 @@ class TorchNode(Node):
             product, part = value * share, weight * share
             begin = self._clock()
             number = self._post.send(
-                receiver, step, product, part, lose=self._backend.drop == (self.rank, receiver, step)
+                receiver, step, product, part, lose=self.losses.takes(self.rank, receiver, step)
             )
             if self._trace:
                 self._record.line("sent", receiver, number, step, begin, self._clock())

@@ -31,6 +31,7 @@ from sgpsim.ranges import Count, Threads
 from sgpsim.run import Outcome, Run, joined, part, provenance, run_of, with_run
 from sgpsim.specification import specification
 from sgpsim.threads import limited
+from sgpsim.wording import concise
 
 
 @specification
@@ -63,6 +64,11 @@ class Vectorized(Backend):
                 f"Vectorized cannot run {type(method).__name__}, whose numbers depend on when messages arrive; it"
                 " moves all nodes at once."
                 " Use Simulated(cluster), or mixing='exact' where the method has it."
+            )
+        if self.cluster is not None and self.cluster.faults:
+            raise SpecificationError(
+                f"Vectorized with Cluster(faults={concise(self.cluster.faults)}); it moves all nodes at once and has no"
+                " single messages that could be lost. Use Simulated(cluster)."
             )
         if self.cluster is not None:
             require_fit(self.cluster, experiment)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.collective import Collective, Ring
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime, ConstantTime
+from sgpsim.clusters.faults import Fault
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Load, Network, Wire, Wires, require_sound
 from sgpsim.clusters.physical_graph import cabling, contents
@@ -31,7 +32,8 @@ from sgpsim.streams import endless, stream
 @specification(eq=False)
 class Cluster:
     """nodes: how many compute. compute: seconds per gradient. network: seconds per message. collective: how all-reduces
-    are done. stragglers: causes of slowness, multiplied. graph: the physical graph, or None for one full switch."""
+    are done. stragglers: causes of slowness, multiplied. graph: the physical graph, or None for one full switch.
+    faults: what empties messages."""
 
     nodes: Nodes
     compute: ComputeTime = ConstantTime(1.0)
@@ -39,17 +41,20 @@ class Cluster:
     collective: Collective = Ring()
     stragglers: tuple[Straggler, ...] = ()
     graph: nx.Graph | None = None
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         for straggler in self.stragglers:
             straggler.check(self.nodes)
+        for fault in self.faults:
+            fault.check(self.nodes)
         self.compute.check(self.nodes)
         if self.graph is not None:
             object.__setattr__(self, "graph", cabling(self.graph, self.nodes))
 
     def _value(self) -> tuple[Any, ...]:
         cables = None if self.graph is None else contents(self.graph)
-        return self.nodes, self.compute, self.network, self.collective, self.stragglers, cables
+        return self.nodes, self.compute, self.network, self.collective, self.stragglers, cables, self.faults
 
     def __eq__(self, other: object) -> bool:
         return self._value() == other._value() if isinstance(other, Cluster) else NotImplemented

@@ -23,7 +23,7 @@ STILL = "no machines: no time passes"
 
 
 def described(cluster: Cluster | None) -> dict[str, str]:
-    """Phrases on gradients, paces, stragglers, network, links and collective."""
+    """Phrases on gradients, paces, stragglers, network, links, collective, and faults where there are any."""
     if cluster is None:
         return {"machines": STILL}
     told = {"gradient": _gradient(cluster.compute)}
@@ -33,6 +33,8 @@ def described(cluster: Cluster | None) -> dict[str, str]:
     told["network"] = _network(cluster.network)
     told["links"] = "one switch that never blocks" if cluster.graph is None else _links(cluster.graph, cluster.nodes)
     told["collective"] = f"all-reduce by {concise(cluster.collective)}"
+    if cluster.faults:
+        told["faults"] = ", ".join(map(concise, cluster.faults))
     return told
 
 

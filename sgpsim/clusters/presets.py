@@ -18,6 +18,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Ring
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.distributions import LogNormalTime
+from sgpsim.clusters.faults import Fault
 from sgpsim.clusters.jobs import Job, job
 from sgpsim.clusters.links import ETHERNET_10G, INFINIBAND_EDR, NCCL_NET_STEP
 from sgpsim.clusters.straggler import Straggler
@@ -70,12 +71,14 @@ def preset(
     job: Annotated[str | Job, OWN] = DEFAULT_JOB,
     noise: NotNegative = 0.0,
     stragglers: tuple[Straggler, ...] = (),
+    faults: tuple[Fault, ...] = (),
 ) -> Cluster:
     """The cluster called `name` with `nodes` nodes that work on `job`.
 
-    noise: sigma of log-normal compute times, 0 for none. stragglers: causes of slowness put on top.
+    noise: sigma of log-normal compute times, 0 for none. stragglers: causes of slowness put on top. faults: what
+    empties messages.
     """
     known = presets()
     if not isinstance(name, str) or name not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SpecificationError(f"preset {shown(name)} does not exist; {nearest(shown(name), known)}")
-    return replace(known[name](nodes, job, noise), stragglers=stragglers)
+    return replace(known[name](nodes, job, noise), stragglers=stragglers, faults=faults)

@@ -16,6 +16,7 @@ from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.backends.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Drop
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
@@ -137,8 +138,8 @@ def _step_on_ratio(wrong: bool) -> tuple[Setting, Path]:
 def _dropped(wrong: bool) -> tuple[Setting, Path]:
     """One message of round 7 arrives with nothing in it; the monitor is told to look on."""
     receiver, _ = IRREGULAR.round(7).pushes[0][0]
-    lost = (0, receiver, 7) if wrong else None
-    backend = Simulated(Cluster(IRREGULAR.size), monitor="record", trace=False, keep_trajectory=True, drop=lost)
+    cluster = Cluster(IRREGULAR.size, faults=(Drop(0, receiver, 7),) if wrong else ())
+    backend = Simulated(cluster, monitor="record", trace=False, keep_trajectory=True)
     return NOISY.setting(_told("one message dropped", wrong)), path_of(backend, NOISY.experiment())
 
 
