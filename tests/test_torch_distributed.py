@@ -499,6 +499,6 @@ def test_children_import_nothing_that_lies_in_the_working_folder(tmp_path: Path)
 @pytest.mark.slow
 def test_a_leak_is_raised_with_the_run_so_far() -> None:
     with pytest.raises(MassLeak, match="between node 1 and node 3") as leak:
-        launch_all([(LOSES, TorchDistributed(cluster=LOSSY))])
+        launch_all([(LOSES, TorchDistributed(cluster=Cluster(NODES, faults=(Drop(1, 3, 3),))))])
     run: Run = leak.value.run  # pyright: ignore[reportAttributeAccessIssue]
     assert run.outcome == "leaked" and run.curve("loss")["step"].to_numpy().max() < 12
