@@ -95,7 +95,7 @@ def _require_equal(what: str, actual: Expected, expected: Expected, steps: int) 
     scales = (largest, 1.0, nodes * largest, float(nodes))
     for cut in range(len(expected.values)):
         ended = cut > steps or len(expected.values) == 1
-        when = f"at the end of {steps} steps" if ended else f"after step {cut} of {steps}"
+        when = f"at the end (steps: {steps})" if ended else f"after step {cut} of {steps}"
         for name, scale in zip(Expected._fields, scales, strict=True):
             is_, must = getattr(actual, name)[cut], getattr(expected, name)[cut]
             away = np.abs(is_ - must)

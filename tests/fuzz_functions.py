@@ -189,7 +189,7 @@ def case(seed: int, number: int, known: Mapping[str, Door]) -> tuple[str, bool]:
             given[parameter] = given[parameter] % 100  # what was asked for would take its time
         if door.refused and parameter == "processes" and (given[parameter] is None or type(given[parameter]) is int):
             given[parameter] = 3  # else processes may be started
-        if parameter in door.anything and parameter in ("progress", "keep") and callable(given[parameter]):
+        if parameter in door.anything and parameter in ("progress", "keep", "reference") and callable(given[parameter]):
             given[parameter] = 3  # what a function of the user's own raises is no finding
     told = ", ".join(f"{parameter}={shown(value)}" for parameter, value in given.items())
     words = f"seed {seed}, number {number}: {door.function.__qualname__}({told})"

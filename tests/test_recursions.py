@@ -68,7 +68,7 @@ def test_recursions_import_no_method() -> None:
 # -- where timing decides: random machines
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     data=st.data(), nodes=st.integers(1, 6), steps=st.integers(0, 12), delay=st.integers(1, 4), every=st.integers(1, 3)
 )
@@ -84,7 +84,7 @@ def test_overlap_by_arrival_equals_the_replay_of_its_trace(
     require_as_expected(run, overlap_sgp, steps)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data(), nodes=st.sampled_from([2, 4, 6]), steps=st.integers(0, 12))
 def test_adpsgd_equals_the_replay_of_its_trace(data: st.DataObject, nodes: int, steps: int) -> None:
     start = tuple((float(node), -1.0) for node in range(nodes))
@@ -180,9 +180,9 @@ LOSING_MASS = [Planted("weight kept at 1"), Planted("weight lost"), Planted("own
 @pytest.mark.parametrize("method", [*KEEPING_MASS, *LOSING_MASS], ids=repr)
 def test_planted_errors_are_told_from_the_method_by_its_recursion(method: Algorithm) -> None:
     name = type(method).__name__
-    for check in (lambda: check_algorithm(method, reference=sgp), lambda: check_reference(method, sgp)):
-        with pytest.raises(AssertionError, match=rf"^{name} with \w+ on \w+\(size=\d\), Simulated.*after step \d+ of 12, .* at node \d"):
-            check()
+    sentence = rf"^{name} with \w+ on \w+\(size=\d\), Simulated, seed 5: after step \d+ of 12, .* at node \d is"
+    with pytest.raises(AssertionError, match=sentence):
+        check_algorithm(method, reference=sgp)
 
 
 RIGHT = [ADPSGD(), OverlapSGP(delay=2, mixing="arrival"), OverlapSGP(), DPSGD(), AllReduceSGD()]
@@ -198,7 +198,6 @@ def test_a_gradient_elsewhere_is_caught_by_every_recursion(right: Algorithm) -> 
         method = with_fields(right, descent=planted.descent)
         return recursion(dataclasses.replace(experiment, algorithm=method), *more)
 
-    check_reference(right, recursion)
     with pytest.raises(AssertionError, match=r"GradientElsewhere .* of x at node \d is .*; the reference says"):
         check_reference(GradientElsewhere(right), of_the_right_one, fleet=False)
 

@@ -16,15 +16,17 @@ import polars as pl
 from sgpsim.experiment import Experiment
 from sgpsim.references import Expected
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.schedules.validation import probe
 from sgpsim.streams import stream
 from sgpsim.trace import Trace
 from theory.recursions.parts import Gradients, Moves, beginning
 
 
 def neighbours_of(schedule: Schedule) -> list[list[int]]:
-    """Per node, ascending, all that it exchanges with in any round of a period."""
+    """Per node, ascending, all that it exchanges with in any of the rounds that stand for the schedule."""
     linked = np.zeros((schedule.size, schedule.size), dtype=bool)
-    for step in range(schedule.period or 64):
+    steps = probe(schedule)
+    for step in (*steps.before, *steps.window):
         for sender in range(schedule.size):
             linked[list(schedule.shares(sender, step)), sender] = True
     linked |= linked.T
