@@ -70,8 +70,18 @@ class Guarded:
             *(self._bare(operand, dtype) for operand in operands),
             **{name: self._bare(operand, dtype) for name, operand in named.items()},
         )
-        plain = [operand for operand in operands if type(operand) is not Guarded]
-        return self._like(result, all(one._weak for one in guarded) and all(type(one) in (int, float) for one in plain))
+        return self._like(result)
+
+    def _operator(self, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+        """What Python's operators give: of weights and Python's numbers, weights again (numpy's functions give numpy's
+        numbers, which are no weak ones)."""
+        if not all(one._weak if type(one) is Guarded else type(one) in (int, float) for one in operands):
+            if function is operator.pow and type(operands[1]) is Guarded and operands[1]._weak:
+                self._refuse("raises to the power of a weight", "numpy rounds that of one otherwise: use Simulated(cluster).")
+            return self._each(function, operands, {})
+        if function is operator.pow:  # which Python rounds otherwise than numpy
+            return self._like(_python_power(*map(self._bare, operands)), weak=True)
+        return self._like(function(*map(self._bare, operands)), weak=True)
 
     def _bare(self, operand: Any, dtype: Any = None) -> Any:
         """The operand itself, if there is one for each node, or one for all."""
@@ -79,7 +89,7 @@ class Guarded:
             if operand._weak and dtype is not None and operand.whole.dtype != dtype:
                 return operand.whole.astype(dtype) if isinstance(operand.whole, np.ndarray) else operand.whole.to(dtype)
             return operand.whole
-        if getattr(operand, "ndim", 0) > 1:
+        if _axes(operand) > 1:
             self._refuse(
                 f"puts {shown(operand)} of its own together with the values of all nodes", "Make it of one axis, as"
                 " long as a point (node.dimension), or of a value (value * 0.0), or use Simulated(cluster)."
@@ -170,7 +180,7 @@ class Guarded:
         if type(key) is Guarded:
             if setting and key.whole.shape == self.whole.shape:
                 return key.whole  # a mask
-        elif key is Ellipsis or key == slice(None):
+        elif key is Ellipsis or (isinstance(key, slice) and key == slice(None)):
             return key
         elif isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis:
             last: Any = key[1]
@@ -179,7 +189,10 @@ class Guarded:
         self._refuse("picks entries of what all nodes hold", ALIKE)
 
     def __getitem__(self, key: Any) -> Guarded:
-        return Guarded(self.whole[self._place(key)], self._refuse)
+        taken = self.whole[self._place(key)]
+        if isinstance(key, tuple) and not isinstance(key[1], slice) and isinstance(taken, np.ndarray):
+            taken = taken.copy()  # numpy lays what a list picks out across nodes, and sums it in another order then
+        return Guarded(taken, self._refuse)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self._weak:
@@ -259,6 +272,21 @@ def _floating(array: Any) -> bool:
     return array.dtype.kind == "f" if isinstance(array, np.ndarray) else array.is_floating_point()
 
 
+def _axes(operand: Any) -> int:
+    """Of an array, or of lists within lists; a type, such as np.float32, has none."""
+    if isinstance(operand, list | tuple):
+        return np.ndim(operand)
+    return 0 if isinstance(operand, type) else getattr(operand, "ndim", 0)
+
+
+def _python_power(base: Any, exponent: Any) -> Any:
+    """base ** exponent as Python's floats have it, entry by entry."""
+    tensor = next((one for one in (base, exponent) if not isinstance(one, int | float | np.ndarray)), None)
+    if tensor is None:
+        return np.frompyfunc(operator.pow, 2, 1)(base, exponent).astype(np.float64)
+    return tensor.new_tensor(_python_power(*(one.cpu().numpy() if hasattr(one, "cpu") else one for one in (base, exponent))))
+
+
 def _give_operators() -> None:
     """Python's operators, which numpy and torch share."""
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"):
@@ -276,10 +304,10 @@ def _binary(name: str) -> tuple[Callable[[Any, Any], Any], ...]:
     into = getattr(operator, f"__i{name}__", None)
 
     def left(self: Any, other: Any) -> Any:
-        return self._each(function, (self, other), {})
+        return self._operator(function, (self, other))
 
     def right(self: Any, other: Any) -> Any:
-        return self._each(function, (other, self), {})
+        return self._operator(function, (other, self))
 
     def in_place(self: Any, other: Any) -> Any:
         if self._weak:  # Python's floats are never changed
@@ -293,7 +321,7 @@ def _binary(name: str) -> tuple[Callable[[Any, Any], Any], ...]:
 
 def _unary(name: str) -> Callable[[Any], Any]:
     function = getattr(operator, f"__{name}__")
-    return lambda self: self._each(function, (self,), {})
+    return lambda self: self._operator(function, (self,))
 
 
 _give_operators()

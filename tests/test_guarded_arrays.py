@@ -1,0 +1,67 @@
+"""Guarded arrays against nodes that compute alone: the same bits and dtypes entry by entry, and refusals of what mixes them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from sgpsim.backends.guarded_array import Guarded
+
+SHAPE = 5, 3, 37
+"""Nodes, seeds, dimension: sums of 8 and more are made in pairs."""
+WITH_WEIGHTS = """w**3 * x | 2**w * x | w**0.5 * x | w**w * x | w**2 / (1 + w) * x | -w % 0.3 * x | w // 0.3 * x | abs(w - 1) * x
+np.sqrt(w) * x | np.exp(w) * x | np.maximum(w, 0.5) * x | np.where(w > 0.5, x, y) | np.float64(3) * w * x | np.float32(3) * x
+np.clip(w, 0.5, 1.0) * x | (w > 0.5) * x | np.where(w > 0.5, w, 1.0) * x"""
+ENTRIES = """x[..., few].sum(axis=-1, keepdims=True) | x[..., few].mean(axis=-1, keepdims=True) | x[..., some].std(axis=-1, keepdims=True)
+np.linalg.norm(x[..., few], axis=-1, keepdims=True) | x[..., ::2].sum(axis=-1, keepdims=True)
+x[..., ::-1].sum(axis=-1, keepdims=True) | x[..., [0, 2]] * 2 | x[..., (0, 1)]"""
+TYPES = "x.astype(np.float32) | x.astype(np.float64) * w | x.astype('float32') + y | x + [0.5] | np.where(x > 0, (1.0,), x)"
+MIXING = """x * [[1.0], [2.0], [3.0]] | [[1.0], [2.0], [3.0]] * x | x * (((1.0,),),) | np.where(x > 0, [[1.0], [2.0], [3.0]], 0)
+np.maximum(x, [[1.0], [2.0], [3.0]]) | np.clip(x, [[0.0], [0.1], [0.2]], 5) | x.clip([[[0.0]]], 5) | np.full_like(x, [[1.0], [2.0], [3.0]])
+x.__setitem__(..., [[1.0], [2.0], [3.0]]) | x.__iadd__([[1.0], [2.0], [3.0]]) | x[np.arange(3)] | x[whole > 0] | x[...] @ few
+x.mean(axis=0, keepdims=True) | np.sum(x, axis=(1, -1), keepdims=True) | x**w"""
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.replace("\n", "|").split("|")]
+
+
+class Refused(Exception):
+    pass
+
+
+def refuse(what: str, cure: str) -> NoReturn:
+    raise Refused(f"{what}. {cure}")
+
+
+def names(dtype: str) -> dict[str, Any]:
+    generator = np.random.default_rng(4)
+    x, y = (generator.normal(size=SHAPE).astype(dtype) for _ in range(2))
+    few, some = generator.integers(0, SHAPE[-1], 20), generator.random(SHAPE[-1]) < 0.7
+    return {"np": np, "x": x, "y": y, "w": generator.uniform(0.01, 2, (*SHAPE[:2], 1)), "few": few, "some": some, "whole": x.copy()}
+
+
+def guarded(there: dict[str, Any]) -> dict[str, Any]:
+    return there | {name: Guarded(there[name].copy(), refuse, weak=name == "w") for name in "xyw"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_node_has_the_bits_and_the_type_that_it_has_alone(dtype: str) -> None:
+    there = names(dtype)
+    for expression in lines(WITH_WEIGHTS) + lines(ENTRIES) + lines(TYPES):
+        together = eval(expression, guarded(there))
+        assert type(together) is Guarded, expression
+        for node, seed in itertools.product(*map(range, SHAPE[:2])):
+            one = {name: there[name][node, seed].copy() for name in "xy"} | {"w": float(there["w"][node, seed, 0])}
+            alone = eval(expression, there | one)
+            assert together.whole.dtype == alone.dtype, expression
+            assert np.array_equal(together.whole[node, seed], alone), expression
+
+
+@pytest.mark.parametrize("expression", lines(MIXING))
+def test_what_mixes_nodes_or_rounds_otherwise_is_refused(expression: str) -> None:
+    with pytest.raises(Refused, match=r"Simulated\(cluster\)"):
+        eval(expression, guarded(names("float64")))
