@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +24,24 @@ MIXING = """x * [[1.0], [2.0], [3.0]] | [[1.0], [2.0], [3.0]] * x | x * (((1.0,)
 np.maximum(x, [[1.0], [2.0], [3.0]]) | np.clip(x, [[0.0], [0.1], [0.2]], 5) | x.clip([[[0.0]]], 5) | np.full_like(x, [[1.0], [2.0], [3.0]])
 x.__setitem__(..., [[1.0], [2.0], [3.0]]) | x.__iadd__([[1.0], [2.0], [3.0]]) | x[np.arange(3)] | x[whole > 0] | x[...] @ few
 x.mean(axis=0, keepdims=True) | np.sum(x, axis=(1, -1), keepdims=True) | x**w"""
+
+CURED = {  # what is refused: what its cure has to say, and what a reader of it writes then
+    "x.sum()": ("axis=-1 and keepdims=True", "x.sum(axis=-1, keepdims=True)"),
+    "np.linalg.norm(x)": ("axis=-1 and keepdims=True", "np.linalg.norm(x, axis=-1, keepdims=True)"),
+    "np.add.reduce(x)": ("axis=-1 and keepdims=True", "np.add.reduce(x, axis=-1, keepdims=True)"),
+    "np.cumsum(x)": ("Write axis=-1,", "np.cumsum(x, axis=-1)"),
+    "x @ y": ("(a * b).sum", "(x * y).sum(axis=-1, keepdims=True)"),
+    "np.dot(x, y)": ("(a * b).sum", "(x * y).sum(axis=-1, keepdims=True)"),
+    "x.dot(y)": ("(a * b).sum", "(x * y).sum(axis=-1, keepdims=True)"),
+    "np.einsum('...i,...i', x, y)": ("(a * b).sum", "(x * y).sum(axis=-1, keepdims=True)"),
+    "divmod(x, 0.3)": ("divmod of .*operators", "x // 0.3"),
+    "np.fix(x)": ("each number alone", "np.trunc(x)"),
+    "np.select([x > 1, x < -1], [y, -y], x)": ("each number alone", "np.where(x > 1, y, np.where(x < -1, -y, x))"),
+    "x.fill(0.5)": ("each number alone", "x * 0.0 + 0.5"),
+    "np.where(x > 0)": ("np.where", "np.where(x > 0, x, 0.0)"),
+    "float(x.sum(axis=-1, keepdims=True))": ("one number a node", "x.sum(axis=-1, keepdims=True)"),
+    "x.reshape(-1)": ("node.dimension", "x"),
+}
 
 
 def lines(text: str) -> list[str]:
@@ -65,3 +84,20 @@ def test_every_node_has_the_bits_and_the_type_that_it_has_alone(dtype: str) -> N
 def test_what_mixes_nodes_or_rounds_otherwise_is_refused(expression: str) -> None:
     with pytest.raises(Refused, match=r"Simulated\(cluster\)"):
         eval(expression, guarded(names("float64")))
+
+
+@pytest.mark.parametrize("expression", CURED)
+def test_the_cure_is_one_for_what_is_refused(expression: str) -> None:
+    there, (cure, cured) = names("float64"), CURED[expression]
+    with pytest.raises(Refused, match=re.escape(cure) if "(" in cure else cure) as refusal:
+        eval(expression, guarded(there))
+    assert "axis" not in str(refusal.value) or "axis=-1" in cured
+    assert type(eval(cured, guarded(there))) is Guarded
+
+
+def test_no_cure_is_what_is_refused_already() -> None:
+    """np.roll(x, 1, axis=-1) is refused, so that axis=-1 would be no cure."""
+    for expression in ("np.roll(x, 1, axis=-1)", "np.concatenate([x, y], axis=-1)", "np.diff(x, axis=-1)"):
+        with pytest.raises(Refused, match="each number alone") as refusal:
+            eval(expression, guarded(names("float64")))
+        assert "axis" not in str(refusal.value)

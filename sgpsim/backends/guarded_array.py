@@ -24,6 +24,16 @@ from sgpsim.errors import shown
 WITHIN = "Write axis=-1 and keepdims=True for what concerns one node, or use Simulated(cluster)."
 ALIKE = "Treat all entries alike, with operators, np.where or a slice as in value[..., :1], or use Simulated(cluster)."
 LENGTH = "The length of a point is node.dimension, and a state begins as value * 0.0; or use Simulated(cluster)."
+PRODUCT = "Write (a * b).sum(axis=-1, keepdims=True) for that of two points, or use Simulated(cluster)."
+OTHERWISE = "Write it with operators and functions that take each number alone, or use Simulated(cluster)."
+ONE_NUMBER = "Keep it as an array with one number a node, as keepdims=True gives, or use Simulated(cluster)."
+CURES = {
+    **dict.fromkeys(ONE_OF_EACH, WITHIN),
+    **dict.fromkeys(("dot", "einsum", "inner", "matmul", "mm", "outer", "products", "tensordot", "vdot"), PRODUCT),
+    **dict.fromkeys(("ndim", "size", "numel", "dim", "T", "mT", "reshape", "ravel", "flatten", "view"), LENGTH),
+    **dict.fromkeys(("item", "tolist", "flat", "nonzero", "where of one argument"), ALIKE),
+}
+"""What to write instead of what is refused, by name; for the rest OTHERWISE."""
 
 Refuse = Callable[[str, str], NoReturn]
 """Called with what the text does, and the cure."""
@@ -154,7 +164,8 @@ class Guarded:
             self._across(name)
 
     def _across(self, name: str) -> NoReturn:
-        self._refuse(f"takes {name} of values of all nodes and seeds together", WITHIN)
+        cure = "Write axis=-1, or use Simulated(cluster)." if name in ALONG else CURES.get(name.partition(".")[0], OTHERWISE)
+        self._refuse(f"takes {name} of values of all nodes and seeds together", WITHIN if ".reduce" in name else cure)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(self.whole, name):
@@ -163,7 +174,7 @@ class Guarded:
             return partial(self._method, name)
         if name in ONE_OF_EACH | ALONG:
             return partial(self._within, name)
-        self._refuse(f"asks what all nodes hold for its {name}", ALIKE if name in ("item", "tolist") else LENGTH)
+        self._refuse(f"asks what all nodes hold for its {name}", CURES.get(name, OTHERWISE))
 
     def _method(self, name: str, /, *args: Any, **named: Any) -> Any:
         return self._each(getattr(type(self.whole), name), (self, *args), named)
@@ -217,7 +228,7 @@ class Guarded:
         self._refuse("takes one decision on what all nodes and seeds hold", ALIKE)
 
     def _number(self, *_: Any) -> NoReturn:
-        self._refuse("makes one number of what all nodes and seeds hold", WITHIN)
+        self._refuse("makes one number of what all nodes and seeds hold", ONE_NUMBER)
 
     __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = _number
 
@@ -228,7 +239,12 @@ class Guarded:
     def __matmul__(self, other: Any) -> Any:
         self._across("products")
 
-    __rmatmul__ = __imatmul__ = __divmod__ = __rdivmod__ = __matmul__
+    __rmatmul__ = __imatmul__ = __matmul__
+
+    def __divmod__(self, other: Any) -> Any:
+        self._across("divmod")
+
+    __rdivmod__ = __divmod__
 
     def __copy__(self) -> Guarded:
         return self.__deepcopy__({})
