@@ -101,3 +101,14 @@ def test_no_cure_is_what_is_refused_already() -> None:
         with pytest.raises(Refused, match="each number alone") as refusal:
             eval(expression, guarded(names("float64")))
         assert "axis" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("expression", ["torch.where(x > 0, x, 0.0)", "torch.stack([x, y])", "isinstance(x, torch.Tensor)", "x**w"])
+def test_tensors_are_never_taken_for_one_by_torch(expression: str) -> None:
+    """torch.where of a number read a guard's memory as a tensor's, and ended the interpreter."""
+    torch = pytest.importorskip("torch")
+    x, y = (torch.arange(24.0).reshape(4, 2, 3) - place for place in (3, 5))
+    there = {"torch": torch, "x": Guarded(x, refuse), "y": Guarded(y, refuse), "w": Guarded(torch.rand(4, 1, 1), refuse, weak=True)}
+    with pytest.raises(Refused, match=r"Simulated\(cluster\)"):
+        eval(expression, there)
+    assert torch.equal(eval("torch.where(x > 0, x, y) * w**2", there).whole, torch.where(x > 0, x, y) * there["w"].whole ** 2)

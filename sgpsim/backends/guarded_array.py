@@ -34,6 +34,7 @@ CURES = {
     **dict.fromkeys(("item", "tolist", "flat", "nonzero", "where of one argument"), ALIKE),
 }
 """What to write instead of what is refused, by name; for the rest OTHERWISE."""
+TENSORS = "Give tensors, such as value * 0.0 for 0.0, and ask for no class, or use Simulated(cluster)."
 
 Refuse = Callable[[str, str], NoReturn]
 """Called with what the text does, and the cure."""
@@ -41,7 +42,7 @@ Refuse = Callable[[str, str], NoReturn]
 
 class Guarded:
     """whole: (nodes, seeds, numbers), numpy or torch. refuse: of the fleet. weak: a weight, which counts as Python's
-    float. Passes for an array of the class of `whole`, as what a node is given does."""
+    float. Passes for an array of numpy's where `whole` is one, as what a node is given does."""
 
     __slots__ = ("_refuse", "_weak", "whole")
     __array_priority__ = 2000.0
@@ -52,7 +53,10 @@ class Guarded:
 
     @property
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return type(self.whole)
+        if isinstance(self.whole, np.ndarray):
+            return type(self.whole)
+        # torch asks so before it reads an object's memory as a tensor's, which would be a segmentation fault.
+        self._refuse("asks for the class of a tensor, as torch does for some numbers among its arguments", TENSORS)
 
     @property
     def dtype(self) -> Any:
@@ -150,7 +154,8 @@ class Guarded:
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        one = next(value for value in (*args, *kwargs.values()) if type(value) is Guarded)
+        given = [inside for value in (*args, *kwargs.values()) for inside in (value if type(value) in (list, tuple) else [value])]
+        one = next(value for value in given if type(value) is Guarded)
         name = str(getattr(function, "__name__", "a function")).strip("_")
         if name in ONE_OF_EACH | ALONG:
             one._require_within(name, kwargs)
