@@ -113,7 +113,7 @@ class Store:
             if run is not None:
                 with_run(ending, run, self.save(name, run, backend, about["key"], files=files))
             raise
-        except Exception as error:  # of a user's class, a deadlock
+        except BaseException as error:  # of a user's class, sys.exit() among it; a deadlock
             if run is None and (run := run_of(error)) is not None:
                 try:
                     place = self.save(name, run, backend, about["key"], files=files)

@@ -108,7 +108,7 @@ class Simulated(Backend):
             if any(result.measurements.rows for result in results):
                 with_run(stop, replace(_as_run(experiment, self, results), outcome="interrupted"))
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit() in a user's class among it
             begun = [result for result in results if result.measurements.rows]
             some = any(result.measurements.beyond_start for result in begun)
             reached = bool(results) and results[-1].seed == seed

@@ -117,7 +117,7 @@ class Vectorized(Backend):
                 runs.append(self._together(some, fleet, traffic))
                 if left := tuple(seed for seed in seeds if seed not in runs[-1].experiment.seeds):
                     groups.insert(0, left)  # some diverged; the others go on as they would alone
-        except (Exception, KeyboardInterrupt) as stop:
+        except BaseException as stop:  # sys.exit() in a user's class among it
             runs += [run for run in [run_of(stop)] if run is not None]
             ending = stop
         whole: Run | None = None
@@ -132,7 +132,7 @@ class Vectorized(Backend):
             raise with_run(ending, None if whole is None else replace(whole, outcome="interrupted"))
         if isinstance(ending, MassLeak):
             raise with_run(ending, whole)
-        if isinstance(ending, Exception):
+        if ending is not None:
             ended_by(ending, _place(fleet), whole)
             raise ending
         assert whole is not None, "there is at least one seed"
@@ -162,7 +162,7 @@ class Vectorized(Backend):
             ending, outcome = stop, "interrupted"
             remarks = [f"seed {seed}: interrupted after step {fleet.reported}" for seed in experiment.seeds]
             remarks += fleet.monitor.leaks
-        except Exception as error:
+        except BaseException as error:
             if not fleet.measurements.beyond_start:
                 with_run(error, None)
                 raise
