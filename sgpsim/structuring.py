@@ -393,8 +393,9 @@ def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str)
         raise _at(TAG, f"missing; it must name {wanted}, one of {', '.join(known)}.")
     if not isinstance(name, str) or name not in known:
         folder = known[ours[0]].__module__.rpartition(".")[0].replace(".", "/")
-        own = f" A class of your own is a file in {folder}/." if isinstance(name, str) and ":" in name else ""
-        raise _at(TAG, f"{shown(name)} is unknown; {nearest(name if isinstance(name, str) else '', known)}{own}")
+        near = nearest(name if isinstance(name, str) else "", known)
+        own = f" A class of your own is a file in {folder}/, or imported first, in Python." if isinstance(name, str) else ""
+        raise _at(TAG, f"{shown(name)} is unknown; {near}{'' if near.startswith('did') and ':' not in name else own}")
     return made.structure(value, known[name])
 
 
