@@ -112,3 +112,21 @@ def test_tensors_are_never_taken_for_one_by_torch(expression: str) -> None:
     with pytest.raises(Refused, match=r"Simulated\(cluster\)"):
         eval(expression, there)
     assert torch.equal(eval("torch.where(x > 0, x, y) * w**2", there).whole, torch.where(x > 0, x, y) * there["w"].whole ** 2)
+
+
+def test_a_weight_is_never_changed_in_place() -> None:
+    there = guarded(names("float64"))
+    before = there["w"].whole.copy()
+    for expression in ("w.__imul__(2.0)", "w.__iadd__(w)", "w.__ipow__(2)"):
+        assert type(eval(expression, there)) is Guarded
+        assert np.array_equal(there["w"].whole, before), expression
+    with pytest.raises(Refused, match="writes into a weight"):
+        there["w"][...] = 0.0
+
+
+def test_products_of_as_many_seeds_as_numbers_are_refused() -> None:
+    """Whose shape is that of values, so that nothing but the function's kind tells them."""
+    square = Guarded(np.ones((2, 3, 3)), refuse)
+    for expression in ("np.matmul(x, x)", "x @ x", "np.linalg.inv(x)", "np.linalg.matrix_power(x, 2)", "np.add.outer(x, x)"):
+        with pytest.raises(Refused):
+            eval(expression, {"np": np, "x": square})

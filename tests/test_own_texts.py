@@ -107,6 +107,7 @@ WRONG: dict[str, Change] = {
     "late": lambda g, x, k: g if k < 7 else g / g.max(),
     "draws": lambda g, x, k: g + np.random.default_rng(k).standard_normal(np.shape(g * 1.0)),
     "own draws": lambda g, x, k: g + GENERATOR.standard_normal(g.shape[-1]),
+    "small own draws": lambda g, x, k: g + 1e-13 * GENERATOR.standard_normal(g.shape[-1]),
     "a matrix of its own": lambda g, x, k: g + np.ones((3, 1, 4)),
 }
 
