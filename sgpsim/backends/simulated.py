@@ -39,7 +39,7 @@ from sgpsim.ranges import Threads, Whole
 from sgpsim.run import Final, Outcome, Run, joined_trajectories, not_begun, provenance, with_run, worst
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
-from sgpsim.threads import limited
+from sgpsim.threads import alone, limited
 from sgpsim.trace import Trace, TraceBuilder, joined
 
 KEPT_SENDERS = 1 << 18
@@ -91,7 +91,7 @@ class Simulated(Backend):
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
-        with limited(self.threads):
+        with alone, limited(self.threads):
             return self._run(experiment, progress, keep)
 
     def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:

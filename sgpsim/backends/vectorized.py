@@ -30,7 +30,7 @@ from sgpsim.metrics import Keep
 from sgpsim.ranges import Count, Threads
 from sgpsim.run import Outcome, Run, merged, part, provenance, run_of, with_run
 from sgpsim.specification import specification
-from sgpsim.threads import limited
+from sgpsim.threads import alone, limited
 
 
 @specification
@@ -98,7 +98,7 @@ class Vectorized(Backend):
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
-        with limited(self.threads):
+        with alone, limited(self.threads):
             return self._run(experiment, progress, keep)
 
     def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
