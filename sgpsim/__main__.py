@@ -12,11 +12,11 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from sgpsim import commands
-from sgpsim.errors import Deadlock, MassLeak, NodeFailure, Notice, NotSaved, SpecificationError
+from sgpsim.errors import Deadlock, MassLeak, NodeFailure, Notice, NotSaved, SpecificationError, shown
 from sgpsim.interruption import code_of, interruptible, name_of
 
 NOT_WRITTEN = 6
@@ -28,6 +28,25 @@ CODES: dict[type[Exception], int] = {
     NotSaved: NOT_WRITTEN,
     Deadlock: 1,
 }
+
+
+def _contained(command: Callable[..., int]) -> Callable[..., int]:
+    """`command`, where sys.exit() in a user's code ends nothing without a word: only the parser may end the program."""
+
+    @wraps(command)
+    def run(*given: Any, **named: Any) -> int:
+        try:
+            return command(*given, **named)
+        except SystemExit as ending:
+            _complain(f"code that the run calls ended in sys.exit({shown(ending.code)}){_notes(ending)}. Let it return, or raise an error.")
+            return 1
+
+    return run
+
+
+def _notes(error: BaseException) -> str:
+    """What was noted on an exception: where it arose, and where what was measured lies."""
+    return "".join(f"; {' '.join(note.removeprefix('sgpsim: ').split())}" for note in getattr(error, "__notes__", ()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,9 +79,20 @@ def written(run: Callable[[], int], program: str = "sgpsim") -> int:
         reason = f"{where.strip()} cannot be read or written ({error.strerror or error})"
         _complain(f"{reason}. Make room, or give another place.", program)
         code = NOT_WRITTEN
+    except MemoryError as error:
+        _let_go(error)
+        cure = "Give fewer nodes or seeds, a smaller dimension, or more memory."
+        _complain(f"this takes more memory than there is{_notes(error)}. {cure}", program)
+        code = 1
     with suppress(OSError, ValueError):  # what is still in the buffer would fail again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames of an exception and of those that it arose from, which hold on to all that there was room for."""
+    while error is not None:
+        error.__traceback__, error = None, error.__context__
 
 
 def _code_of(arguments: Sequence[str] | None) -> int:
@@ -70,8 +100,9 @@ def _code_of(arguments: Sequence[str] | None) -> int:
     try:
         import tyro
 
+        contained = {name: _contained(command) for name, command in commands.known().items()}
         return tyro.extras.subcommand_cli_from_dict(
-            commands.known(), prog="sgpsim", description=DESCRIPTION, args=arguments
+            contained, prog="sgpsim", description=DESCRIPTION, args=arguments
         )
     except tuple(CODES) as error:
         _complain(str(error))

@@ -18,6 +18,8 @@ from typing import Any
 
 LONGEST_VALUE, LONGEST_PATH = 60, 300
 """Characters of a value, and of a path, that a message repeats."""
+MOST_NAMES = 60
+"""Known names that a message lists."""
 
 
 class SpecificationError(ValueError):
@@ -173,4 +175,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A clause that offers the nearest known word: `did you mean 'nodes'?` or the list of all, if none is near."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {('; ' if any(', ' in name for name in names) else ', ').join(names)}."
+    if close:
+        return f"did you mean {shown(close[0])}?"
+    words = [name if name.isprintable() and len(name) <= LONGEST_VALUE else shown(name) for name in names[:MOST_NAMES]]
+    more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"known: {('; ' if any(', ' in word for word in words) else ', ').join(words)}{more}."

@@ -132,7 +132,7 @@ def _made(journal: Path, parent: Path, places: Places) -> Path:
     if not re.fullmatch("[0-9a-f]{64}", key):
         raise ValueError(f"{key!r} is no key")
     outcome: Outcome = "interrupted"
-    sentence = f"the program was killed (up to {EVERY:g} s later); the metrics are here, where the nodes stood is not"
+    sentence = f"the program was killed: what it measured in its last {EVERY:g} s or less, and where the nodes ended, is lost"
     shape = tuple(int(extent) for extent in begun.pop("shape"))
     task = _content(journal / "experiment.json")
     require_sizes(journal, json.loads(task), shape)

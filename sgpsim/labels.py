@@ -15,7 +15,9 @@ from sgpsim.run import Run
 from sgpsim.wording import bytes_told, concise, content
 
 LONGEST = 60
-"""Letters of a label; what is longer is cut where that still tells all apart."""
+"""Letters of a label; what is longer is cut in the middle where that still tells all apart."""
+END = 20
+"""Letters that are kept of the end, so that no label reads as the beginning of another one."""
 
 PARTS = ("algorithm", "schedule", "objective", "budget")
 """Parts of an experiment whose classes are the most telling."""
@@ -105,4 +107,4 @@ def _apart(title: str, values: Sequence[Any]) -> list[Column]:
 
 
 def _cut(label: str) -> str:
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 3]}..."
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - END - 3]}...{label[-END:]}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sgpsim.backends.membership import FAILED, Child
 from sgpsim.backends.post import PeerLost
-from sgpsim.errors import MassLeak, NodeFailure
+from sgpsim.errors import MassLeak, NodeFailure, one_line
 
 _closing = threading.Event()
 """Set once the launcher asked for the end or is gone; from then on the thread that noticed ends the process."""
@@ -71,7 +71,7 @@ def serve(folder: Path, rank: int, processes: int, interval: float, stderr: int)
         last_words_path(folder, rank).write_text(str(leak))
         return LEAKED
     except BaseException as error:  # a signal to this process alone among them
-        last_words_path(folder, rank).write_text(f"{type(error).__name__}: {error}".rstrip(": "))
+        last_words_path(folder, rank).write_text(f"{type(error).__name__}: {one_line(error)}".rstrip(": "))
         raise
     end(folder, rank)
     member.leave()

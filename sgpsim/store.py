@@ -67,14 +67,15 @@ class Store:
             try:
                 known = load(place).provenance.get("key")
             except SpecificationError as error:
+                reason = str(error) if (place / "provenance.json").exists() else "it is no run folder."
                 raise SpecificationError(
-                    f"{str(place)!r} stands where the run that is wanted would lie, and cannot be read: {error} Delete that"
-                    " folder, or move it away."
+                    f"{str(place)!r} stands where the run that is wanted would lie, and cannot be read: {reason}"
+                    f" {'Or' if 'Delete' in reason else 'Delete it, or'} move it away."
                 ) from None
             if known != wanted:
+                own = f"Call it {place.name.rpartition('-')[0] + '-' + known[:12]!r}" if isinstance(known, str) else "Move it away"
                 raise SpecificationError(
-                    f"{str(place)!r} is called as the run that is wanted, and holds another. Give it its own name again, or"
-                    " delete it."
+                    f"{str(place)!r} has the name of the run that is wanted, and holds another. {own}, or delete it."
                 )
             return place
         return None
@@ -113,7 +114,7 @@ class Store:
             if run is not None:
                 with_run(ending, run, self.save(name, run, backend, about["key"], files=files))
             raise
-        except Exception as error:  # of a user's class, a deadlock
+        except BaseException as error:  # of a user's class, sys.exit() among it; a deadlock
             if run is None and (run := run_of(error)) is not None:
                 try:
                     place = self.save(name, run, backend, about["key"], files=files)

@@ -155,7 +155,7 @@ def _named(made: Converter, owner: str, name: str, hint: Any) -> Hook:
             reason = error.of(owner, name)
         except RecursionError:
             reason = Unfit(value, "nested less deeply", "Give fewer levels.").of(owner, name)
-        except (SpecificationError, ImportError):  # an ImportError: a broken installation is not the value's fault
+        except (SpecificationError, ImportError, MemoryError):  # a broken installation is not the value's fault
             raise
         except Exception as error:  # of a foreign class, which may fail at whatever it is asked
             rule = f"a value that can be looked at, and raises {type(error).__name__}"
@@ -349,7 +349,7 @@ def _built(kind: Any, given: dict[str, Any]) -> Any:
     """An object of the class `kind`; whatever a class of the user's own raises becomes a SpecificationError."""
     try:
         return kind(**given)
-    except (SpecificationError, ImportError, RecursionError):
+    except (SpecificationError, ImportError, RecursionError, MemoryError):
         raise  # an ImportError: a broken installation is not the file's fault
     except Exception as error:
         raise SpecificationError(f"{kind.__name__}: {type(error).__name__}: {error}") from error
@@ -393,8 +393,9 @@ def _tagged(made: Converter, value: Any, known: Mapping[str, type], wanted: str)
         raise _at(TAG, f"missing; it must name {wanted}, one of {', '.join(known)}.")
     if not isinstance(name, str) or name not in known:
         folder = known[ours[0]].__module__.rpartition(".")[0].replace(".", "/")
-        own = f" A class of your own is a file in {folder}/." if isinstance(name, str) and ":" in name else ""
-        raise _at(TAG, f"{shown(name)} is unknown; {nearest(name if isinstance(name, str) else '', known)}{own}")
+        near = nearest(name if isinstance(name, str) else "", known)
+        own = f" A class of your own is a file in {folder}/, or imported first, in Python." if isinstance(name, str) else ""
+        raise _at(TAG, f"{shown(name)} is unknown; {near}{'' if near.startswith('did') and ':' not in name else own}")
     return made.structure(value, known[name])
 
 

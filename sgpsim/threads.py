@@ -2,7 +2,9 @@
 
 The rule: a product that is cut among threads adds in another order, and so has other bits; how many threads there are is
 thus a field of the backend (and in the key of a stored run), not a matter of the machine. One is the default, which is
-what the processes of a launch have; what an objective works out when it is built always takes one.
+what the processes of a launch have; what an objective works out when it is built always takes one. The libraries know
+one limit for the whole process, so a backend that simulates takes `alone` too: of Python's own threads one at a time
+runs, and the others wait.
 """
 
 from __future__ import annotations
@@ -11,7 +13,12 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import RLock
 from typing import Any
+
+alone = RLock()
+"""Held while a simulation runs: of two at once, whoever ended first would lift the limit of the other one. Not held by real
+processes, whose records a second thread may have to close while the first one hangs."""
 
 
 @contextmanager

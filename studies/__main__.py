@@ -107,7 +107,8 @@ def main(arguments: Sequence[str]) -> int:
         module = importlib.import_module(f"studies.{asked.name}") if asked.name in modules() else None
         known = found_in(module) if module is not None else None
         if known is None and module is not None and hasattr(module, "main"):
-            return module.main([argument for argument in arguments if argument != asked.name])
+            place = list(arguments).index(asked.name)  # what else is called so is a value, as in --out bench
+            return module.main([*arguments[:place], *arguments[place + 1 :]])
         if known is None:
             raise SpecificationError(f"there is no study {asked.name!r}; {nearest(asked.name, discovered())}")
         if rest:

@@ -102,6 +102,16 @@ def test_as_few_words_as_tell_all_apart_and_folders_only_where_nothing_differs()
     assert all(len(label) <= LONGEST for label in told(*long))
 
 
+def test_no_label_reads_as_the_beginning_of_another() -> None:
+    """What was cut off at the end was what differed: `... 1 s a gradient` beside `... 1 s a gradient...`."""
+    backends = [Vectorized(Cluster(NODES)), Vectorized(Cluster(NODES, ParetoTime(2 / 3, 3.0)))]
+    changes = [{"seeds": (10**12, seed), "budget": Steps(steps)} for seed in (1, 2) for steps in (1, 2)]
+    runs = [backend.run(replace(BASE, **some)) for backend in backends for some in changes]
+    found = [label.rstrip(".") for label in told(*runs)]
+    assert len(found) == 8 and all(len(label) <= LONGEST for label in found)
+    assert not any(one != other and other.startswith(one) for one in found for other in found), found
+
+
 def test_machines_are_said_in_the_summary_also_of_a_run_from_its_folder(tmp_path: Path) -> None:
     graph = nx.star_graph(NODES)
     nx.set_node_attributes(graph, {1: 2.0}, "pace")

@@ -28,7 +28,7 @@ from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubl
 from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
-from sgpsim.clusters.link_load import Overload, Traffic, load_check, overloads
+from sgpsim.clusters.link_load import LINK_LOAD, Overload, Traffic, busiest, load_check, overloads
 from sgpsim.clusters.routes import Routes
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
@@ -361,3 +361,13 @@ def test_a_network_that_no_link_asks_is_remarked() -> None:
     assert "bandwidth of 1e+09 changed" in said(Hockney(bandwidth=1e9), own)[0]
     for network, graph in ((Hockney(), own), (Hockney(bandwidth=1e9), some), (Hockney(1e-3, 1e9), None), (Hockney(1e-3), some)):
         assert not said(network, graph)
+
+
+def test_the_busiest_link_of_the_seed_that_is_loaded_least_bounds_every_seed() -> None:
+    graph = nx.path_graph(3)
+    nx.set_edge_attributes(graph, {(0, 1): 10.0, (1, 2): 5.0}, "bandwidth")
+    cluster = Cluster(3, network=Hockney(), graph=graph)
+    sent = [{(0, 1): 8.0, (1, 2): 3.0}, {(2, 1): 1.0, (0, 1): 3.0}, {(1, 2): 9.0}]
+    traffic = [Traffic(seed, messages, 0, seconds) for seed, messages, seconds in zip(range(3), sent, (2.0, 1.0, 1.0), strict=True)]
+    assert busiest(cluster, 10.0, traffic) == {LINK_LOAD: min(max(80 / 10 / 2, 30 / 5 / 2), max(10 / 5, 30 / 10), 90 / 5)}
+    assert busiest(cluster, 10.0, traffic[:1]) == {LINK_LOAD: 4.0}

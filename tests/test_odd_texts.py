@@ -20,6 +20,7 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.steps_taken import StepsTaken
 from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
@@ -249,3 +250,17 @@ def test_what_a_run_hands_out_read_only_gives_no_warning_on_tensors() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Vectorized(device="cpu").run(asked).outcome == "finished"
+
+
+def test_one_step_too_few_or_two_too_many_are_said() -> None:
+    """A report of the end counts as a step: 13 of 12 are all."""
+    text = experiment(Local(""))
+    for reported, reports, sentence in [
+        (12, 12, None),
+        (13, 13, None),
+        (14, 14, "went on for 14 steps, and its budget was 12"),
+        (12, 11, "reported 11 of 12 steps"),
+        (12, 0, "reported 0 of 12 steps"),
+    ]:
+        assert StepsTaken(begun=12, over=True, reported=reported, reports=reports).sentence(text) == sentence
+    assert StepsTaken(begun=11, over=False, reported=11, reports=11).sentence(text) == "ended after 11 of 12 steps"

@@ -29,6 +29,7 @@ from sgpsim.mass import Mass
 from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.schedules.ring import UndirectedRing
 from sgpsim.testing import check_algorithm
 
 Change = Callable[[Any, Any, int], Any]
@@ -106,6 +107,7 @@ WRONG: dict[str, Change] = {
     "late": lambda g, x, k: g if k < 7 else g / g.max(),
     "draws": lambda g, x, k: g + np.random.default_rng(k).standard_normal(np.shape(g * 1.0)),
     "own draws": lambda g, x, k: g + GENERATOR.standard_normal(g.shape[-1]),
+    "small own draws": lambda g, x, k: g + 1e-13 * GENERATOR.standard_normal(g.shape[-1]),
     "a matrix of its own": lambda g, x, k: g + np.ones((3, 1, 4)),
 }
 
@@ -226,6 +228,30 @@ class Weights(Algorithm):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_weights_are_numbers_of_a_node_and_means_are_points(dtype: str) -> None:
     require_equal(experiment(Weights(), nodes=7, dtype=dtype))
+
+
+@dataclass(frozen=True)
+class OfMeans(Algorithm):
+    """Steps whose length is a figure of a collective's mean, and of a power of the weight."""
+
+    async def run(self, node: Node) -> None:
+        mass = node.begin()
+        for step in node.steps:
+            mean = await node.mean(await node.gradient(mass.ratio))
+            move = mean.astype(np.float32) * (np.nansum(mean, axis=-1, keepdims=True) * (0.01 / (1.0 + mass.weight**3)))
+            move = move.astype(mass.value.dtype)
+            mass = await node.gather(step, node.scatter(step, mass.shifted(move)))
+            node.report(step + 1, mass, move)
+
+    @property
+    def source(self) -> str:
+        return "here"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_mean_is_laid_out_as_that_of_a_node(dtype: Any) -> None:
+    asked = Experiment(OfMeans(), Quadratic(5, 37, unequal=True), UndirectedRing(5), Steps(9), (0,), 1.0, dtype=dtype)
+    require_equal(asked)
 
 
 @pytest.mark.filterwarnings("ignore:.*has no reference")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.periodic import Periodic
+from sgpsim.schedules.precision import rounded_to
 from sgpsim.schedules.random_matching import RandomMatching
 from sgpsim.schedules.rotating_star import RotatingStar
 from sgpsim.schedules.schedule import Schedule
@@ -194,3 +196,9 @@ def test_the_cure_for_rounded_matrices_works_when_followed(nodes: int, kind: str
     if np.abs(wide.sum(axis=0) - wide.sum(axis=0)[0]).max() > 1e-11:  # control: dividing columns alone spoils the rows
         with pytest.raises(SpecificationError, match="is given shares that sum to"):
             require_averaging("DPSGD", Matrices((wide / wide.sum(axis=0),)))
+
+
+def test_shares_beyond_all_measure_look_like_no_rounding() -> None:
+    assert rounded_to(np.array([1e300, 1e300]), 1e-3, 2) is None
+    assert rounded_to(np.array([0.33, 0.33, 0.33]), math.inf, 3) is None
+    assert rounded_to(np.array([0.33, 0.33, 0.33]), 0.01, 3) == "2 decimals"  # control

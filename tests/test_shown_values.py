@@ -17,7 +17,7 @@ from sgpsim.backends.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.descents.step_sizes import Constant
-from sgpsim.errors import LONGEST_VALUE, SpecificationError, shown
+from sgpsim.errors import LONGEST_VALUE, SpecificationError, nearest, shown
 from sgpsim.experiment import Experiment
 from sgpsim.keys import key
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
@@ -143,3 +143,12 @@ def test_minus_zero_in_arrays_and_fields() -> None:
     keys = {key(Experiment(SGP(), each, DirectedRing(4)), Vectorized()) for each in (one, other)}
     assert one == other and len(keys) == 1 and np.signbit(centers).all(), "and what was given is left alone"
     assert repr(Quadratic(4, noise=-0.0)) == repr(Quadratic(4, noise=0.0))
+
+
+def test_known_names_of_a_users_file_stay_on_one_line() -> None:
+    assert nearest("xyz", ["a", "b"]) == "known: a, b."
+    wild = nearest("xyz", ["a\n1,2\n\x1b[31m", "c" * 1000])
+    assert wild.isprintable() and len(wild) < 200
+    assert nearest("labels", ["labels\n"]) == "did you mean 'labels\\n'?"
+    many = nearest("xyz", [f"column {number}" for number in range(1000)])
+    assert many.endswith("and 940 more.") and len(many) < 1000

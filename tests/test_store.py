@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -392,3 +393,51 @@ def test_the_tables_are_plain_parquet(tmp_path: Path) -> None:
         "span": len(run.trace.spans),
         "message": len(run.trace.messages),
     }
+
+
+def test_what_lies_in_the_way_of_a_run_is_named_with_the_cure(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (_, first, _), (_, second, _) = (store.run("job", experiment(count), simulated()) for count in (2, 3))
+    first.rename(tmp_path / "elsewhere")
+    second.rename(first)
+    with pytest.raises(SpecificationError, match=r"holds another\. Call it") as refusal:
+        store.run("job", experiment(2), simulated())
+    first.rename(tmp_path / str(refusal.value).split("Call it '")[1].split("'")[0])
+    assert store.run("job", experiment(3), simulated())[1:] == (second, True)
+    first.write_text("a file of somebody's")
+    with pytest.raises(SpecificationError, match=r"cannot be read: it is no run folder\. Delete it, or move it away\.$"):
+        store.run("job", experiment(2), simulated())
+    first.rename(tmp_path / "away")
+    store.run("job", experiment(2), simulated())
+    (first / "metrics.parquet").unlink()
+    with pytest.raises(SpecificationError, match="is missing") as damaged:
+        store.run("job", experiment(2), simulated())
+    assert str(damaged.value).count("Delete") == 1
+
+
+OWN_CLASS = """
+import sys
+
+from sgpsim import SGP, Experiment, OnePeerExponential, Quadratic, Steps, Vectorized, load
+from sgpsim.specification import specification
+from sgpsim.store import Store
+
+
+@specification
+class Bowl(Quadratic):
+    pass
+
+
+kept = Store(sys.argv[1]).run("own", Experiment(SGP(), Bowl(2, 2), OnePeerExponential(2), Steps(3)), Vectorized())[1]
+assert load(kept).outcome == "finished"
+print(kept)
+"""
+
+
+def test_a_run_of_a_class_of_somebodys_own_says_how_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "bowl.py").write_text(OWN_CLASS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(tmp_path / "bowl.py"), str(tmp_path)]
+    folder = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+    with pytest.raises(SpecificationError, match=r"'Bowl' is unknown; known: .*or imported first, in Python"):
+        load(folder)

@@ -15,9 +15,10 @@ from test_command_line import refused, sgpsim
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.simulated import Simulated
 from sgpsim.backends.vectorized import Vectorized
-from sgpsim.budget import Steps
+from sgpsim.budget import Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
+from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.comparison import cautions, goal, target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
@@ -196,3 +197,19 @@ def test_where_links_are_overloaded_the_table_bounds_the_time_from_below(kind: A
     needed = run.statistics["link_load"] * float(run.final.clocks.max()) * loaded["steps"] / 40
     assert loaded["at_least"] == pytest.approx(needed, rel=0.03) and loaded["at_least"] > loaded["seconds"]
     assert unloaded["at_least"] is None and "at_least" not in time_to_target({"free": free}, target).columns
+
+
+def test_what_overloaded_links_need_is_reckoned_seed_by_seed() -> None:
+    """Seeds that end after unlike numbers of bytes and seconds."""
+    graph = nx.path_graph(4)
+    nx.set_edge_attributes(graph, {edge: 1e7 for edge in graph.edges}, "bandwidth")
+    experiment = Experiment(SGP(), Quadratic(4, 2, distance=2.0), OnePeerExponential(4), Seconds(6.0), (0, 1, 2), message_bytes=1e6)
+    run = Vectorized(Cluster(4, ExponentialTime(0.02), graph=graph)).run(experiment)
+    assert len(set(run.curve("bytes_sent").group_by("seed").agg(pl.col("value").max())["value"])) > 1
+    needed: list[float] = []
+    target = float(run.curve("loss").filter(pl.col("step") == 12)["value"].max())  # pyright: ignore[reportArgumentType]
+    for seed, step, time in run.time_to(target)["seed", "step", "time"].iter_rows():
+        sent = run.curve("bytes_sent").filter(pl.col("seed") == seed)
+        until = sent.filter((pl.col("step") == step) & (pl.col("time") == time))["value"][0]
+        needed.append(until / sent["value"].max() * sent["time"].max() * run.statistics["link_load"])
+    assert time_to_target({"run": run}, target)["at_least"][0] == pytest.approx(sorted(needed)[1])

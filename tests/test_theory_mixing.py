@@ -384,3 +384,10 @@ def test_a_figure_shows_what_is_zero(
     (axes,) = drawn[0].axes
     assert headline in axes.get_title()
     assert ("0, up to rounding" in axes.get_legend_handles_labels()[1]) is zeros
+
+
+@pytest.mark.parametrize("nodes", [2, 5, 7])
+def test_what_is_close_to_the_mean_beyond_rounding_is_not_exact(nodes: int) -> None:
+    for off, exact in ((0.0, (1, 1)), (1e-8, (None, None)), (1e-3, (None, None))):
+        matrix = (1 - off) / nodes + off * np.eye(nodes)
+        assert mixing(Matrices((matrix,)), "close", 12).exact == exact, off

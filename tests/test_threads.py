@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -69,6 +70,44 @@ def test_threads_are_in_the_key_and_given_back() -> None:
 
 def _threads() -> list[int]:
     return [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+
+
+def test_one_of_pythons_threads_at_a_time_is_under_a_limit() -> None:
+    inside, leave = Event(), Event()
+    seen: dict[str, list[int]] = {}
+
+    def look(name: str) -> None:
+        (inside if name == "first" else second_inside).set()
+        assert leave.wait(10)
+        seen[name] = _threads()
+
+    def first() -> None:
+        Vectorized().run(EXPERIMENT, lambda done, total: look("first"))
+
+    def second() -> None:
+        Simulated(Cluster(8)).run(EXPERIMENT, lambda done, total: look("second"))
+
+    def everywhere(number: int) -> None:
+        one = Thread(target=lambda: threadpoolctl.threadpool_limits(number))
+        one.start()
+        one.join()  # one that is gone has no say any more
+
+    second_inside = Event()
+    before = _threads()
+    try:
+        everywhere(2)
+        running = [Thread(target=first, daemon=True), Thread(target=second, daemon=True)]
+        running[0].start()
+        assert inside.wait(10)
+        running[1].start()
+        assert not second_inside.wait(0.1), "the first is still under its limit"
+        leave.set()
+        for thread in running:
+            thread.join(10)
+        assert seen == {name: [1] * len(before) for name in ("first", "second")}
+        assert _threads() == [2] * len(before), "as before"
+    finally:
+        everywhere(before[0])
 
 
 def test_torch_is_limited_too() -> None:

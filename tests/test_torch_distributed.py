@@ -314,7 +314,7 @@ class Faulty(Quadratic):
             if fault == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault == "raise":
-                raise ValueError("no such number")
+                raise ValueError("no such\\nnumber")
             while fault == "loop":
                 pass
         return super().gradients(nodes, points, draws)

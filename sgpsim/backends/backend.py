@@ -62,7 +62,7 @@ class Backend(ABC):
         return {**described(getattr(self, "cluster", None)), **({"settings": settings} if settings else {})}
 
 
-def ended_by(error: Exception, place: str, run: Run | None) -> Run | None:
+def ended_by(error: BaseException, place: str, run: Run | None) -> Run | None:
     """The run so far as one that failed because of `error`, which carries it from now on, and says in a note where it
     arose (place: in words) and that it does."""
     if run is not None:

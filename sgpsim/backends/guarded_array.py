@@ -24,6 +24,17 @@ from sgpsim.errors import shown
 WITHIN = "Write axis=-1 and keepdims=True for what concerns one node, or use Simulated(cluster)."
 ALIKE = "Treat all entries alike, with operators, np.where or a slice as in value[..., :1], or use Simulated(cluster)."
 LENGTH = "The length of a point is node.dimension, and a state begins as value * 0.0; or use Simulated(cluster)."
+PRODUCT = "Write (a * b).sum(axis=-1, keepdims=True) for that of two points, or use Simulated(cluster)."
+OTHERWISE = "Write it with operators and functions that take each number alone, or use Simulated(cluster)."
+ONE_NUMBER = "Keep it as an array with one number a node, as keepdims=True gives, or use Simulated(cluster)."
+CURES = {
+    **dict.fromkeys(ONE_OF_EACH, WITHIN),
+    **dict.fromkeys(("dot", "einsum", "inner", "matmul", "mm", "outer", "products", "tensordot", "vdot"), PRODUCT),
+    **dict.fromkeys(("ndim", "size", "numel", "dim", "T", "mT", "reshape", "ravel", "flatten", "view"), LENGTH),
+    **dict.fromkeys(("item", "tolist", "flat", "nonzero", "where of one argument"), ALIKE),
+}
+"""What to write instead of what is refused, by name; for the rest OTHERWISE."""
+TENSORS = "Give tensors, such as value * 0.0 for 0.0, and ask for no class, or use Simulated(cluster)."
 
 Refuse = Callable[[str, str], NoReturn]
 """Called with what the text does, and the cure."""
@@ -31,7 +42,7 @@ Refuse = Callable[[str, str], NoReturn]
 
 class Guarded:
     """whole: (nodes, seeds, numbers), numpy or torch. refuse: of the fleet. weak: a weight, which counts as Python's
-    float. Passes for an array of the class of `whole`, as what a node is given does."""
+    float. Passes for an array of numpy's where `whole` is one, as what a node is given does."""
 
     __slots__ = ("_refuse", "_weak", "whole")
     __array_priority__ = 2000.0
@@ -42,7 +53,10 @@ class Guarded:
 
     @property
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return type(self.whole)
+        if isinstance(self.whole, np.ndarray):
+            return type(self.whole)
+        # torch asks so before it reads an object's memory as a tensor's, which would be a segmentation fault.
+        self._refuse("asks for the class of a tensor, as torch does for some numbers among its arguments", TENSORS)
 
     @property
     def dtype(self) -> Any:
@@ -70,8 +84,18 @@ class Guarded:
             *(self._bare(operand, dtype) for operand in operands),
             **{name: self._bare(operand, dtype) for name, operand in named.items()},
         )
-        plain = [operand for operand in operands if type(operand) is not Guarded]
-        return self._like(result, all(one._weak for one in guarded) and all(type(one) in (int, float) for one in plain))
+        return self._like(result)
+
+    def _operator(self, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+        """What Python's operators give: of weights and Python's numbers, weights again (numpy's functions give numpy's
+        numbers, which are no weak ones)."""
+        if not all(one._weak if type(one) is Guarded else type(one) in (int, float) for one in operands):
+            if function is operator.pow and type(operands[1]) is Guarded and operands[1]._weak:
+                self._refuse("raises to the power of a weight", "numpy rounds that of one otherwise: use Simulated(cluster).")
+            return self._each(function, operands, {})
+        if function is operator.pow:  # which Python rounds otherwise than numpy
+            return self._like(_python_power(*map(self._bare, operands)), weak=True)
+        return self._like(function(*map(self._bare, operands)), weak=True)
 
     def _bare(self, operand: Any, dtype: Any = None) -> Any:
         """The operand itself, if there is one for each node, or one for all."""
@@ -79,7 +103,7 @@ class Guarded:
             if operand._weak and dtype is not None and operand.whole.dtype != dtype:
                 return operand.whole.astype(dtype) if isinstance(operand.whole, np.ndarray) else operand.whole.to(dtype)
             return operand.whole
-        if getattr(operand, "ndim", 0) > 1:
+        if _axes(operand) > 1:
             self._refuse(
                 f"puts {shown(operand)} of its own together with the values of all nodes", "Make it of one axis, as"
                 " long as a point (node.dimension), or of a value (value * 0.0), or use Simulated(cluster)."
@@ -130,7 +154,8 @@ class Guarded:
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        one = next(value for value in (*args, *kwargs.values()) if type(value) is Guarded)
+        given = [inside for value in (*args, *kwargs.values()) for inside in (value if type(value) in (list, tuple) else [value])]
+        one = next(value for value in given if type(value) is Guarded)
         name = str(getattr(function, "__name__", "a function")).strip("_")
         if name in ONE_OF_EACH | ALONG:
             one._require_within(name, kwargs)
@@ -144,7 +169,8 @@ class Guarded:
             self._across(name)
 
     def _across(self, name: str) -> NoReturn:
-        self._refuse(f"takes {name} of values of all nodes and seeds together", WITHIN)
+        cure = "Write axis=-1, or use Simulated(cluster)." if name in ALONG else CURES.get(name.partition(".")[0], OTHERWISE)
+        self._refuse(f"takes {name} of values of all nodes and seeds together", WITHIN if ".reduce" in name else cure)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(self.whole, name):
@@ -153,7 +179,7 @@ class Guarded:
             return partial(self._method, name)
         if name in ONE_OF_EACH | ALONG:
             return partial(self._within, name)
-        self._refuse(f"asks what all nodes hold for its {name}", ALIKE if name in ("item", "tolist") else LENGTH)
+        self._refuse(f"asks what all nodes hold for its {name}", CURES.get(name, OTHERWISE))
 
     def _method(self, name: str, /, *args: Any, **named: Any) -> Any:
         return self._each(getattr(type(self.whole), name), (self, *args), named)
@@ -170,7 +196,7 @@ class Guarded:
         if type(key) is Guarded:
             if setting and key.whole.shape == self.whole.shape:
                 return key.whole  # a mask
-        elif key is Ellipsis or key == slice(None):
+        elif key is Ellipsis or (isinstance(key, slice) and key == slice(None)):
             return key
         elif isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis:
             last: Any = key[1]
@@ -179,7 +205,10 @@ class Guarded:
         self._refuse("picks entries of what all nodes hold", ALIKE)
 
     def __getitem__(self, key: Any) -> Guarded:
-        return Guarded(self.whole[self._place(key)], self._refuse)
+        taken = self.whole[self._place(key)]
+        if isinstance(key, tuple) and not isinstance(key[1], slice) and isinstance(taken, np.ndarray):
+            taken = taken.copy()  # numpy lays what a list picks out across nodes, and sums it in another order then
+        return Guarded(taken, self._refuse)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self._weak:
@@ -204,7 +233,7 @@ class Guarded:
         self._refuse("takes one decision on what all nodes and seeds hold", ALIKE)
 
     def _number(self, *_: Any) -> NoReturn:
-        self._refuse("makes one number of what all nodes and seeds hold", WITHIN)
+        self._refuse("makes one number of what all nodes and seeds hold", ONE_NUMBER)
 
     __float__ = __int__ = __complex__ = __index__ = __round__ = __trunc__ = _number
 
@@ -215,7 +244,12 @@ class Guarded:
     def __matmul__(self, other: Any) -> Any:
         self._across("products")
 
-    __rmatmul__ = __imatmul__ = __divmod__ = __rdivmod__ = __matmul__
+    __rmatmul__ = __imatmul__ = __matmul__
+
+    def __divmod__(self, other: Any) -> Any:
+        self._across("divmod")
+
+    __rdivmod__ = __divmod__
 
     def __copy__(self) -> Guarded:
         return self.__deepcopy__({})
@@ -259,6 +293,21 @@ def _floating(array: Any) -> bool:
     return array.dtype.kind == "f" if isinstance(array, np.ndarray) else array.is_floating_point()
 
 
+def _axes(operand: Any) -> int:
+    """Of an array, or of lists within lists; a type, such as np.float32, has none."""
+    if isinstance(operand, list | tuple):
+        return np.ndim(operand)
+    return 0 if isinstance(operand, type) else getattr(operand, "ndim", 0)
+
+
+def _python_power(base: Any, exponent: Any) -> Any:
+    """base ** exponent as Python's floats have it, entry by entry."""
+    tensor = next((one for one in (base, exponent) if not isinstance(one, int | float | np.ndarray)), None)
+    if tensor is None:
+        return np.frompyfunc(operator.pow, 2, 1)(base, exponent).astype(np.float64)
+    return tensor.new_tensor(_python_power(*(one.cpu().numpy() if hasattr(one, "cpu") else one for one in (base, exponent))))
+
+
 def _give_operators() -> None:
     """Python's operators, which numpy and torch share."""
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"):
@@ -276,10 +325,10 @@ def _binary(name: str) -> tuple[Callable[[Any, Any], Any], ...]:
     into = getattr(operator, f"__i{name}__", None)
 
     def left(self: Any, other: Any) -> Any:
-        return self._each(function, (self, other), {})
+        return self._operator(function, (self, other))
 
     def right(self: Any, other: Any) -> Any:
-        return self._each(function, (other, self), {})
+        return self._operator(function, (other, self))
 
     def in_place(self: Any, other: Any) -> Any:
         if self._weak:  # Python's floats are never changed
@@ -293,7 +342,7 @@ def _binary(name: str) -> tuple[Callable[[Any, Any], Any], ...]:
 
 def _unary(name: str) -> Callable[[Any], Any]:
     function = getattr(operator, f"__{name}__")
-    return lambda self: self._each(function, (self,), {})
+    return lambda self: self._operator(function, (self,))
 
 
 _give_operators()

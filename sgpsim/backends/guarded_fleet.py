@@ -52,7 +52,11 @@ class GuardedFleet(Node):
             whole = np.broadcast_to(np.asarray(whole), (self.size, 1, np.size(whole)))
         mean = await self._fleet.mean(whole)
         shape = (self.size, len(self._fleet.seeds), mean.shape[-1])
-        return self._array(np.broadcast_to(mean, shape) if isinstance(mean, np.ndarray) else mean.expand(shape))
+        if not isinstance(mean, np.ndarray):
+            return self._array(mean.expand(shape).clone())
+        whole = np.broadcast_to(mean, shape).copy()  # laid out by nodes, as else numpy sums it in another order
+        whole.flags.writeable = False  # as a node's
+        return self._array(whole)
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
         self._fleet.report(step, self._mass(mass), _bare(move))

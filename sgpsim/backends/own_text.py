@@ -85,13 +85,15 @@ def _compare(experiment: Experiment, run_fleet: Callable[[Experiment], Run]) -> 
     name = type(experiment.algorithm).__name__
     try:
         fleet = run_fleet(short)
-    except SpecificationError:
+    except (SpecificationError, KeyboardInterrupt):
         raise
-    except Exception:
+    except BaseException:  # sys.exit() among them
         return  # which the run itself will meet, and tell
     try:
         apart = Simulated(Cluster(short.nodes), monitor="off", trace=False).run(short)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise SpecificationError(
             f"Vectorized cannot run {name}: its text ends in {type(error).__name__} on nodes that run apart"
             f" ({' '.join(str(error).split())[:200]}), and not on all at once. Correct it for Simulated(cluster) first."

@@ -40,7 +40,7 @@ from sgpsim.ranges import Threads
 from sgpsim.run import Final, Outcome, Run, joined, provenance, with_run
 from sgpsim.specification import specification
 from sgpsim.streams import scalars
-from sgpsim.threads import limited
+from sgpsim.threads import alone, limited
 from sgpsim.trace import TraceBuilder
 
 KEPT_SENDERS = 1 << 18
@@ -80,7 +80,7 @@ class Simulated(Backend):
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
-        with limited(self.threads):
+        with alone, limited(self.threads):
             return self._run(experiment, progress, keep)
 
     def _joined(self, experiment: Experiment, results: Sequence[Simulation]) -> Run:
@@ -107,7 +107,7 @@ class Simulated(Backend):
             if any(result.watch.measurements.rows for result in results):
                 with_run(stop, replace(self._joined(experiment, results), outcome="interrupted"))
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit() in a user's class among it
             begun = [result for result in results if result.watch.measurements.rows]
             some = any(result.watch.measurements.beyond_start for result in begun)
             reached = bool(results) and results[-1].seed == seed

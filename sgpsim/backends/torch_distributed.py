@@ -25,7 +25,7 @@ from sgpsim.backends.replay import as_run
 from sgpsim.backends.shared_records import closed, shared_folder
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
-from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
+from sgpsim.errors import MassLeak, NodeFailure, SpecificationError, one_line
 from sgpsim.experiment import Experiment
 from sgpsim.metrics import Keep
 from sgpsim.ranges import Range, Threads
@@ -158,7 +158,7 @@ class TorchDistributed(Backend):
         except PeerLost as lost:
             raise member.failure(lost) from None
         except Exception as error:
-            member.confess(f"{type(error).__name__}: {error}")
+            member.confess(f"{type(error).__name__}: {one_line(error)}")
             raise
 
 

@@ -30,7 +30,7 @@ from sgpsim.metrics import Keep
 from sgpsim.ranges import Count, Threads
 from sgpsim.run import Outcome, Run, joined, part, provenance, run_of, with_run
 from sgpsim.specification import specification
-from sgpsim.threads import limited
+from sgpsim.threads import alone, limited
 from sgpsim.wording import concise
 
 
@@ -104,7 +104,7 @@ class Vectorized(Backend):
     @checked
     def run(self, experiment: Experiment, progress: Progress | None = None, keep: Keep | None = None) -> Run:
         self.check(experiment)
-        with limited(self.threads):
+        with alone, limited(self.threads):
             return self._run(experiment, progress, keep)
 
     def _run(self, experiment: Experiment, progress: Progress | None, keep: Keep | None) -> Run:
@@ -123,7 +123,7 @@ class Vectorized(Backend):
                 runs.append(self._together(some, fleet, traffic))
                 if left := tuple(seed for seed in seeds if seed not in runs[-1].experiment.seeds):
                     groups.insert(0, left)  # some diverged; the others go on as they would alone
-        except (Exception, KeyboardInterrupt) as stop:
+        except BaseException as stop:  # sys.exit() in a user's class among it
             runs += [run for run in [run_of(stop)] if run is not None]
             ending = stop
         whole: Run | None = None
@@ -138,7 +138,7 @@ class Vectorized(Backend):
             raise with_run(ending, None if whole is None else replace(whole, outcome="interrupted"))
         if isinstance(ending, MassLeak):
             raise with_run(ending, whole)
-        if isinstance(ending, Exception):
+        if ending is not None:
             ended_by(ending, _place(fleet), whole)
             raise ending
         assert whole is not None, "there is at least one seed"
@@ -168,7 +168,7 @@ class Vectorized(Backend):
             ending, outcome = stop, "interrupted"
             remarks = [f"seed {seed}: interrupted after step {fleet.reported}" for seed in experiment.seeds]
             remarks += fleet.watch.monitor.leaks
-        except Exception as error:
+        except BaseException as error:
             if not fleet.watch.measurements.beyond_start:
                 with_run(error, None)
                 raise

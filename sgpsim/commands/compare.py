@@ -31,7 +31,8 @@ def main(
     found = labels(load_all(runs))
     place = require_folder(out)
     table = time_to_target({label_of(name, run): run for name, run in found.items()}, target, metric)
-    print(f"time to {goal(target, metric)}, in seconds of the runs' clocks (inf: never):\n{aligned(table)}\n")
+    known = "in seconds of the runs' clocks (low, high: quartiles over seeds; inf: never)"
+    print(f"time to {goal(target, metric)}, {known}:\n{aligned(table)}\n")
     print("\n".join(explained(table)))
     differing = machine_differences(list(found.values())).values()
     for name, *phrases in zip(found, *differing, strict=True) if differing else ():
