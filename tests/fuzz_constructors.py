@@ -33,6 +33,7 @@ from sgpsim.algorithms.sgp import SGP
 from sgpsim.budget import Steps
 from sgpsim.catalogue import families
 from sgpsim.clusters.cluster import Cluster
+from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.jobs import Job
 from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.descents.sgd import SGD
@@ -144,6 +145,7 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: SGP(),
     lambda: SyntheticClassification(samples=40),
     lambda: PersistentSlow((3,), 2.0),
+    lambda: (Drop(0, 1, 3), Drop(0, 99, 3)),
     lambda: nx.cycle_graph(4),
     lambda: nx.path_graph(5, nx.DiGraph),
     lambda: nx.MultiGraph([(0, 1), (0, 1)]),
@@ -196,6 +198,7 @@ def good(folder: Path) -> dict[str, dict[str, Any]]:
         "ShiftedExponentialTime": {"shift": 0.1, "seconds": 0.5},
         "ParetoTime": {"least": 0.1, "shape": 1.5},
         "MeasuredTimes": {"path": str(folder / "t.csv")},
+        "Drop": {"sender": 0, "receiver": 1, "step": 0},
         "PersistentSlow": {"nodes": (1,), "factor": 2.0},
         "SlowFrom": {"nodes": (1,), "factor": 2.0, "instant": 3.0},
         "Quadratic": {"nodes": 4, "dimension": 3},

@@ -179,6 +179,13 @@ def test_the_command_judges_folders_and_files(tmp_path: Path, capsys: pytest.Cap
     plain = json.loads(capsys.readouterr().out)
     assert plain["claims"]["I2 mass"]["verdict"] == "VIOLATED" and not plain["sound"]
     assert main(["judge", str(HOME / "examples" / "own_matrix.toml"), "budget.count=12"]) == 0
+    capsys.readouterr()
+    matrix = read(HOME / "examples" / "own_matrix.toml").experiment
+    receiver, _ = matrix.schedule.round(3).pushes[0][0]
+    fault = f"cluster.faults=[{{type='Drop', sender=0, receiver={receiver}, step=3}}]"
+    for backend in ("auto", "Simulated", "TorchDistributed"):
+        code = main(["judge", str(HOME / "examples" / "own_matrix.toml"), "budget.count=12", fault, f"backend.type={backend}"])
+        assert code == 1 and "I2 mass" in capsys.readouterr().out, backend
     assert main(["judge", str(lossy), "budget.count=3"]) == 2
     assert "a run folder, which is judged as it is" in capsys.readouterr().err
     assert main(["judge", str(tmp_path / "none.toml")]) == 2

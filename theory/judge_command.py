@@ -60,9 +60,8 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
     from sgpsim.backends.simulated import Simulated
     from sgpsim.backends.torch_distributed import TorchDistributed
     from sgpsim.backends.vectorized import Vectorized
-    from sgpsim.errors import MassLeak, SpecificationError
+    from sgpsim.errors import SpecificationError
     from sgpsim.progress import bar
-    from sgpsim.run import run_of
     from sgpsim.run_folders import read_run, read_task
     from sgpsim.toml_files import read
 
@@ -77,15 +76,9 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
     if isinstance(backend, TorchDistributed):
         backend, _ = best_for(toml.experiment, toml.cluster)  # the same numbers, without processes
     assert isinstance(backend, Simulated | Vectorized), "there are no others"
-    backend = replace(backend, keep_trajectory=True)
-    try:
-        with bar(toml.name) as progress:
-            return backend.run(toml.experiment, progress), backend
-    except MassLeak as leak:
-        given = run_of(leak)
-        if given is None:
-            raise
-        return given, backend
+    backend = replace(backend, keep_trajectory=True, monitor="record")  # a leak is for the claims to see
+    with bar(toml.name) as progress:
+        return backend.run(toml.experiment, progress), backend
 
 
 def _show(judgement: Judgement, run: Run, console: Any) -> None:
