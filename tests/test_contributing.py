@@ -133,8 +133,23 @@ def test_a_command_runs_and_finds_the_part(command: str, copy: Path) -> None:
         assert ("VIOLATED" if "WRONG" in command else "HOLDS") in run.stdout, run.stdout
 
 
+@pytest.mark.slow
+def test_templates_are_written_as_all_code_is(copy: Path) -> None:
+    """ruff and pyright find nothing in them, and the formatter would change nothing."""
+    (copy / ".venv").symlink_to(sys.prefix)
+    files = [path for path in FILES if path.endswith(".py")]
+    for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["pyright"]):
+        run = python(copy, "-m", *tool, *files)
+        assert run.returncode == 0, run.stdout + run.stderr
+    (copy / "sgpsim" / "wrong.py").write_text("import os\nx: int = 'a'\n", encoding="utf-8")
+    assert python(copy, "-m", "ruff", "check", "sgpsim/wrong.py").returncode == 1
+    assert python(copy, "-m", "pyright", "sgpsim/wrong.py").returncode == 1
+
+
 def test_hooks_are_the_tools_of_the_environment_and_one_version_is_cited() -> None:
     hooks = re.findall(r"entry: \.venv/bin/(\S+)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert "ruff" in hooks and all((Path(sys.executable).parent / hook).exists() for hook in hooks)
     cited = re.findall(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
-    assert cited == re.findall(r'^version = "(\S+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited == re.findall(
+        r'^version = "(\S+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )
