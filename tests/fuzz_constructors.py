@@ -201,7 +201,6 @@ def good(folder: Path) -> dict[str, dict[str, Any]]:
         "Drop": {"sender": 0, "receiver": 1, "step": 0},
         "PersistentSlow": {"nodes": (1,), "factor": 2.0},
         "SlowFrom": {"nodes": (1,), "factor": 2.0, "instant": 3.0},
-        "Drop": {"sender": 0, "receiver": 1, "step": 2},
         "Quadratic": {"nodes": 4, "dimension": 3},
         "QuadraticArrays": {"hessians": np.eye(2), "centers": np.zeros((4, 2))},
         "LogisticRegression": {"nodes": 4, "data": few},
