@@ -254,6 +254,50 @@ def test_a_mean_is_laid_out_as_that_of_a_node(dtype: Any) -> None:
     require_equal(asked)
 
 
+@dataclass(frozen=True)
+class Parcels(Algorithm):
+    """Push-sum that uses the share it keeps as the mass that it is: looks into it, splits, adds, sends and reports it."""
+
+    async def run(self, node: Node) -> None:
+        mass = node.begin()
+        step = 0
+        for step in node.steps:
+            first = node.scatter(2 * step, mass)
+            kept = node.scatter(2 * step + 1, first)
+            node.report(step + 1, kept, None)
+            value, weight = kept
+            assert len(kept) == 2
+            parcels = (
+                kept,
+                Mass(value, weight),
+                Mass(kept[0], kept[1]),
+                Mass(kept.ratio * kept.weight, kept.weight),
+                0.5 * kept + 0.5 * kept,
+                kept.shifted(0.0 * kept.value),
+                kept + 0.0 * first,
+                0.0 * first + kept,
+            )
+            mass = await node.gather(2 * step, parcels[step % len(parcels)])
+            mass = await node.gather(2 * step + 1, mass)
+        node.report(step + 2, mass, None)
+
+    @property
+    def source(self) -> str:
+        return "here"
+
+    @property
+    def leaves_in_flight(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_kept_share_is_a_mass(dtype: str, guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not guarded:
+        monkeypatch.setattr("sgpsim.backends.vectorized.from_outside", lambda _: False)
+    require_equal(experiment(Parcels(), nodes=7, dtype=dtype))
+
+
 @pytest.mark.filterwarnings("ignore:.*has no reference")
 def test_the_law_suite_names_what_a_fleet_would_do_otherwise() -> None:
     check_algorithm(Text("clip by norm"))

@@ -23,6 +23,7 @@ from sgpsim.errors import SpecificationError, note, one_line, shown
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
 from sgpsim.metrics import Keep
+from sgpsim.node import Node
 from sgpsim.run import Run, with_run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
@@ -157,6 +158,17 @@ def require_ticket(algorithm: Algorithm, ticket: Any, kind: type) -> None:
             f"{type(algorithm).__name__} joins {shown(ticket)}; it must be what node.spawn gave. Keep that, and await"
             " node.join of it."
         )
+
+
+def drive(algorithm: Algorithm, node: Node) -> None:
+    """Run the text on a node whose calls never hand control back, so that it goes straight through."""
+    activity = require_run(algorithm, algorithm.run(node))
+    try:
+        activity.send(None)
+    except StopIteration:
+        return
+    activity.close()
+    refuse_awaited(algorithm)
 
 
 def refuse_awaited(algorithm: Algorithm) -> NoReturn:

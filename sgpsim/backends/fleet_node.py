@@ -131,8 +131,7 @@ class FleetNode(Node):
         return found
 
     def scatter(self, step: int, mass: Mass) -> Mass:
-        if isinstance(mass, KeptShare):
-            mass = mass.made()
+        mass = Mass(*mass)
         if step <= self.latest:
             sender = next((node for node, sent in enumerate(self.schedule.round(step).pushes) if sent), 0)
             refuse_round(self.algorithm, self.schedule.round(step), sender, step, self.latest)
@@ -147,7 +146,7 @@ class FleetNode(Node):
         else:
             messages = self.schedule.round(step).messages
         self.bytes += messages * self.message_size
-        kept = KeptShare(self.rounds, step, mass)
+        kept = KeptShare(step, mass, lambda: self.rounds.own(step, mass))
         if self.flying:
             value, weight = self.nothing, 0.0
             for values, weights in self.rounds.sent(step, mass):
@@ -183,8 +182,6 @@ class FleetNode(Node):
         return found
 
     def report(self, step: int, mass: Mass, move: Array | None) -> None:
-        if isinstance(mass, KeptShare):
-            mass = mass.made()
         require_report(self.algorithm, step, self.reported, mass, self.like)
         self.taken.report(step)
         self.mass, self.reported, self.reported_at = mass, step, self.clock.now

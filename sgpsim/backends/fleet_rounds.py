@@ -25,45 +25,42 @@ KEPT_MATRICES = 512
 
 
 class KeptShare:
-    """The own shares of a round: a mass that is computed only if somebody looks at it, since mixing at once takes the
-    whole product instead. shown: makes of it what the text may see."""
+    """The own shares of round `step` of `mass`: a Mass that is made only if somebody looks at it, since mixing at once takes
+    the whole product instead. make: makes it. unguarded: the same without a guard, where it has one."""
 
-    __slots__ = ("_made", "mass", "rounds", "shown", "step")
+    __slots__ = ("_made", "_make", "_unguarded", "mass", "step")
 
-    def __init__(self, rounds: FleetRounds, step: int, mass: Mass) -> None:
-        self.rounds, self.step, self.mass = rounds, step, mass
-        self._made: Mass | None = None
-        self.shown: Callable[[Mass], Mass] = lambda mass: mass
+    def __init__(self, step: int, mass: Mass, make: Callable[[], Mass], unguarded: KeptShare | None = None) -> None:
+        self.step, self.mass, self._unguarded = step, mass, unguarded
+        self._make, self._made = make, None
 
-    def made(self) -> Mass:
-        """The own shares as a mass."""
+    @property
+    def whole(self) -> KeptShare:
+        return self if self._unguarded is None else self._unguarded
+
+    @property
+    def _shares(self) -> Mass:
         if self._made is None:
-            self._made = self.rounds.own(self.step, self.mass)
+            self._made: Mass | None = self._make()
         return self._made
 
-    @property
-    def value(self) -> Any:
-        return self.shown(self.made()).value
-
-    @property
-    def weight(self) -> Any:
-        return self.shown(self.made()).weight
-
-    @property
-    def ratio(self) -> Any:
-        return self.shown(self.made()).ratio
-
-    def shifted(self, by: Any) -> Mass:
-        return self.shown(self.made()).shifted(by)
-
-    def __rmul__(self, share: float) -> Mass:
-        return share * self.shown(self.made())
-
-    def __add__(self, other: Mass) -> Mass:
-        return self.shown(self.made()) + other
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shares, name)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.shown(self.made()))
+        return iter(self._shares)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._shares[place]
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def __rmul__(self, share: float) -> Mass:
+        return share * self._shares
+
+    def __add__(self, other: Mass) -> Mass:
+        return self._shares + other
 
 
 class FleetRounds:

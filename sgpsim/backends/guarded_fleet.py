@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sgpsim.backends.fleet_node import FleetNode
+from sgpsim.backends.fleet_rounds import KeptShare
 from sgpsim.backends.guarded_array import Guarded
 from sgpsim.mass import Array, Mass
 from sgpsim.node import Letter, Node
@@ -40,8 +41,7 @@ class GuardedFleet(Node):
 
     def scatter(self, step: int, mass: Mass) -> Mass:
         kept: Any = self._fleet.scatter(step, self._mass(mass))
-        kept.shown = self._guarded
-        return kept
+        return KeptShare(step, kept.mass, lambda: self._guarded(kept), kept)  # pyright: ignore[reportReturnType]
 
     async def gather(self, step: int, kept: Mass) -> Mass:
         return self._guarded(await self._fleet.gather(step, self._mass(kept)))
@@ -107,4 +107,4 @@ class GuardedFleet(Node):
 
 
 def _bare(value: Any) -> Any:
-    return value.whole if type(value) is Guarded else value
+    return value.whole if type(value) in (Guarded, KeptShare) else value

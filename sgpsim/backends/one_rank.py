@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.algorithms.algorithm import Algorithm
-from sgpsim.backends.backend import refuse_awaited, require_run
+from sgpsim.backends.backend import drive
 from sgpsim.backends.membership import Membership
 from sgpsim.backends.post import MessageLost, PeerLost, Post
 from sgpsim.backends.record import Record, record_paths, row_type, spacing
@@ -46,7 +45,7 @@ def run_seed(
     node = TorchNode(backend, experiment, seed, post, record, member.pulse, _mean_over(member), clock, trace)
     try:
         with limited(backend.threads), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            _drive(experiment.algorithm, node)
+            drive(experiment.algorithm, node)
             record.line("steps", *astuple(node.taken))
             record.line("faults met", *sorted(node.losses.met))
             node.leaks += post.finish()
@@ -63,17 +62,6 @@ def run_seed(
             record.line("leak", leak)
         record.line("gradients", node.gradients)
         record.close()
-
-
-def _drive(algorithm: Algorithm, node: TorchNode) -> None:
-    """Run the coroutine, whose awaits never hand control back."""
-    activity = require_run(algorithm, algorithm.run(node))
-    try:
-        activity.send(None)
-    except StopIteration:
-        return
-    activity.close()
-    refuse_awaited(algorithm)
 
 
 def _mean_over(member: Membership) -> Callable[[NDArray[Any]], NDArray[Any]]:

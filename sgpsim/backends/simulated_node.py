@@ -20,6 +20,7 @@ from simpy.events import Timeout
 
 from sgpsim.backends.activities import Activity
 from sgpsim.backends.backend import refuse_round, require_activity, require_report, require_ticket
+from sgpsim.backends.due_rounds import DueRounds
 from sgpsim.backends.flight import Passage
 from sgpsim.backends.instant import wake_at
 from sgpsim.backends.letters import FAREWELL, Letters
@@ -54,8 +55,7 @@ class SimulatedNode(Node):
         self._awaited: tuple[int, int, simpy.Event] | None = None
         self.waits = Waits()
         self._sent_round = -1
-        self._next_due = 0  # the first round that catch_up has not completed
-        self._early: dict[int, set[int]] = {}  # senders whose message of a round was received before it was due
+        self._due = DueRounds(self.schedule, rank)
         self._numbers: dict[int, int] = {}  # messages of rounds sent, by receiver
         self._letters_sent: Counter[int] = Counter()
         self._expected: dict[int, deque[tuple[int, Any, float]]] = {}
@@ -198,7 +198,7 @@ class SimulatedNode(Node):
             event = simpy.Event(environment)
             self._awaited = (step, len(senders), event)
             yield from self.waits.until(event, Wait("round", step, senders, box))
-        latest = max(entry[0] for entry in box.values())
+        latest = max((entry[0] for entry in box.values()), default=begin)
         if latest > environment.now:
             yield wake_at(environment, simpy.Event(environment), latest)
         trace = self._simulation.trace
@@ -210,20 +210,14 @@ class SimulatedNode(Node):
     @types.coroutine
     def catch_up(self, step: int, kept: Mass) -> Generator[simpy.Event, Any, Mass]:
         taken: list[tuple[int, int, int, Any, float]] = []
-        for due in range(self._next_due, step + 1):
-            early = self._early.pop(due, ())
-            left = tuple(sender for sender in self.schedule.round(due).senders[self.rank] if sender not in early)
-            if not left:
-                self._rounds.pop(due, None)  # emptied early
-            else:
-                box = yield from self._complete_round(due, left)
-                taken += [(sender, number, due, value, weight) for sender, (_, value, weight, number) in box.items()]
-        self._next_due = max(self._next_due, step + 1)
+        for due, senders in self._due.up_to(step):
+            box = yield from self._complete_round(due, senders)
+            taken += [(sender, number, due, value, weight) for sender, (_, value, weight, number) in box.items()]
         now = self._environment.now
         for round_, box in self._rounds.items():
             for sender in [sender for sender, message in box.items() if message[0] < now]:
                 _, value, weight, number = box.pop(sender)
-                self._early.setdefault(round_, set()).add(sender)
+                self._due.received_early(round_, sender)
                 taken.append((sender, number, round_, value, weight))
         value, weight = kept
         for sender, number, round_, arrived, arrived_weight in sorted(taken, key=lambda entry: entry[:2]):

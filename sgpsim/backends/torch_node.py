@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.backends.backend import refuse_round, require_activity, require_report
+from sgpsim.backends.due_rounds import DueRounds
 from sgpsim.backends.flight import add_with_rest
 from sgpsim.backends.gradient_batch import draws_of, gradients_at, require_point
 from sgpsim.backends.liveness import EVERYBODY, Activity, PulseWriter
@@ -77,8 +78,7 @@ class TorchNode(Node):
         self._step = 0
         self.gradients = 0
         self._sent_round = -1
-        self._next_due = 0  # the first round that catch_up has not completed
-        self._early: dict[int, set[int]] = {}  # senders whose message of a round was received before it was due
+        self._due = DueRounds(self.schedule, self.rank)
         self.leaks: list[str] = []
 
     @property
@@ -138,7 +138,7 @@ class TorchNode(Node):
         senders = self.schedule.round(step).senders[self.rank]
         value, weight = kept
         owned = False
-        box = self._wait_for(step, senders) if senders else {}
+        box = self._wait_for(step, senders)
         for sender in senders:
             message = box[sender]
             self._take(sender, step, message)
@@ -151,16 +151,11 @@ class TorchNode(Node):
 
     async def catch_up(self, step: int, kept: Mass) -> Mass:
         taken: list[tuple[int, int, int, Arrived]] = []
-        for due in range(self._next_due, step + 1):
-            early = self._early.pop(due, ())
-            left = tuple(sender for sender in self.schedule.round(due).senders[self.rank] if sender not in early)
-            if left:
-                taken += [
-                    (sender, message.number, due, message) for sender, message in self._wait_for(due, left).items()
-                ]
-        self._next_due = max(self._next_due, step + 1)
+        for due, senders in self._due.up_to(step):
+            box = self._wait_for(due, senders)
+            taken += [(sender, message.number, due, message) for sender, message in box.items()]
         for round_, sender, message in self._post.arrived():
-            self._early.setdefault(round_, set()).add(sender)
+            self._due.received_early(round_, sender)
             taken.append((sender, message.number, round_, message))
         value, weight = kept
         for sender, _, round_, message in sorted(taken, key=lambda entry: entry[:2]):
@@ -172,7 +167,7 @@ class TorchNode(Node):
     def _wait_for(self, step: int, senders: tuple[int, ...]) -> dict[int, Arrived]:
         begin = self._clock()
         box = self._post.round(step, senders)
-        if self._trace and max(message.arrival for message in box.values()) > begin:
+        if self._trace and any(message.arrival > begin for message in box.values()):
             self._record.line("span", "wait", f"round {step}", self._step, begin, self._clock())
         return box
 

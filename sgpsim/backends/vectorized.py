@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from sgpsim.arguments import checked
-from sgpsim.backends.backend import Backend, Progress, ended_by, refuse_awaited, require_fit, require_run
+from sgpsim.backends.backend import Backend, Progress, drive, ended_by, require_fit
 from sgpsim.backends.fleet_node import FleetNode
 from sgpsim.backends.guarded_fleet import GuardedFleet
 from sgpsim.backends.monitor import Diverged, Leaking, MonitorPolicy
@@ -153,7 +153,7 @@ class Vectorized(Backend):
         ended = experiment.seeds
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                _drive(experiment, fleet)
+                _run_text(experiment, fleet)
                 fleet.end()
         except Diverged as stop:
             ended = tuple(experiment.seeds[place] for place in stop.reasons)
@@ -206,19 +206,13 @@ def _place(fleet: FleetNode | None) -> str:
     return f"while all nodes were in step {max(fleet.step, 0)} of seed {seeds}"
 
 
-def _drive(experiment: Experiment, fleet: FleetNode) -> None:
-    """Run the coroutine straight through; on a fleet nothing waits. A text from outside sees guarded arrays."""
+def _run_text(experiment: Experiment, fleet: FleetNode) -> None:
+    """Run the text, which sees guarded arrays where it is from outside. What the fleet refused stays refused, though the
+    text may have caught it and gone on with what it does not know."""
     try:
-        node = GuardedFleet(fleet) if from_outside(experiment.algorithm) else fleet
-        coroutine = require_run(experiment.algorithm, experiment.algorithm.run(node))
-        coroutine.send(None)  # pyright: ignore[reportUnknownMemberType]
-    except StopIteration:
-        if fleet.refusal is not None:
-            raise fleet.refusal from None  # the text caught it, and went on with what it does not know
-        return
+        drive(experiment.algorithm, GuardedFleet(fleet) if from_outside(experiment.algorithm) else fleet)
     except Exception:
-        if fleet.refusal is not None:
-            raise fleet.refusal from None
-        raise
-    coroutine.close()
-    refuse_awaited(experiment.algorithm)
+        if fleet.refusal is None:
+            raise
+    if fleet.refusal is not None:
+        raise fleet.refusal from None
