@@ -64,9 +64,9 @@ class Experiment:
                 f"Experiment(seeds) is {shown(self.seeds)}; seeds must be at least one, all different. Give such as"
                 " (0, 1, 2)."
             )
-        descent = getattr(self.algorithm, "descent", None)
-        if isinstance(descent, Descent):
-            descent.step_size.check(self.nodes, most_steps(self.budget, self.nodes))
+        for part in self.algorithm.parts():
+            if isinstance(part, Descent):
+                part.step_size.check(self.nodes, most_steps(self.budget, self.nodes))
         if self.algorithm.uses_schedule:
             say_edges(self.schedule)
             require_valid(self.schedule, type(self.algorithm).__name__, self.algorithm.needs_own_shares)

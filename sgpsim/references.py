@@ -53,9 +53,8 @@ def require_as_expected(run: Run, reference: Reference, steps: int) -> None:
 
 def _name(run: Run) -> str:
     method, schedule = run.experiment.algorithm, run.experiment.schedule
-    descent = getattr(method, "descent", None)
-    stepping = "" if descent is None else f" with {type(descent).__name__}"
-    return f"{type(method).__name__}{stepping} on {type(schedule).__name__}(size={schedule.size}), {run.backend}"
+    parts = " and ".join(type(part).__name__ for part in method.parts())
+    return f"{type(method).__name__}{parts and f' with {parts}'} on {type(schedule).__name__}(size={schedule.size}), {run.backend}"
 
 
 def _gone_through(run: Run, column: int) -> Expected:

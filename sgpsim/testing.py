@@ -229,12 +229,13 @@ def _schedules(algorithm: Algorithm, given: Schedule) -> list[Schedule]:
 
 def _with_other_descents(algorithm: Algorithm) -> Iterator[Algorithm]:
     """The method with descents by which a stale step size or state shows."""
-    if not isinstance(getattr(algorithm, "descent", None), Descent) or not dataclasses.is_dataclass(algorithm):
+    if not dataclasses.is_dataclass(algorithm):
         return
+    names = [field.name for field in dataclasses.fields(algorithm) if isinstance(getattr(algorithm, field.name), Descent)]
     falling = StepDecay(0.2, tuple(range(1, STEPS)), 0.9)
-    for descent in (SGD(falling), Momentum(falling, 0.5)):
+    for descent in (SGD(falling), Momentum(falling, 0.5)) if names else ():
         with contextlib.suppress(SpecificationError, TypeError):  # a method may be made for one descent
-            yield dataclasses.replace(algorithm, descent=descent)
+            yield dataclasses.replace(algorithm, **dict.fromkeys(names, descent))
 
 
 @checked

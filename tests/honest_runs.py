@@ -55,9 +55,8 @@ class Honest:
     @property
     def words(self) -> str:
         one = self.experiment
-        descent = getattr(one.algorithm, "descent", None)
         return (
-            f"run {self.number}: {one.algorithm}, {descent}, {type(one.schedule).__name__}({one.nodes}), {one.budget}, {one.dtype},"
+            f"run {self.number}: {one.algorithm}, {type(one.schedule).__name__}({one.nodes}), {one.budget}, {one.dtype},"
             f" {len(one.seeds)} seeds, {one.objective}, start {str(one.start)[:40]}"
         )
 

@@ -8,8 +8,12 @@ is tested, not trusted.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
 
+from sgpsim.descents.descent import Descent
 from sgpsim.node import Node
 from sgpsim.schedules.schedule import Schedule
 
@@ -54,6 +58,23 @@ class Algorithm(ABC):
         nodes together, and curves run over time (sgpsim.budget says what that means for each budget)."""
         return True
 
+    def parts(self) -> tuple[Algorithm | Descent, ...]:
+        """All algorithms and descents among its fields, and theirs, in order; itself not."""
+        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        return tuple(part for field in fields for part in _parts_in(getattr(self, field.name)))
+
     def check(self, schedule: Schedule) -> None:
         """Raise SpecificationError where `schedule` cannot carry this method. By default every valid schedule can."""
         return
+
+
+def _parts_in(value: Any) -> Iterator[Algorithm | Descent]:
+    """The parts that a field's value holds."""
+    if isinstance(value, tuple | list):
+        for entry in value:
+            yield from _parts_in(entry)
+    elif isinstance(value, Algorithm):
+        yield value
+        yield from value.parts()
+    elif isinstance(value, Descent):
+        yield value

@@ -1,7 +1,8 @@
 """Experiments as settings: what the claims must know of an experiment, read from it and not from its run.
 
 The rule: a method that is not known here has `method=None`, so that claims which need it are undecided; so has one whose
-messages arrive when they arrive. Overlap SGP with a round every s steps is a schedule of its own: s - 1 rounds in which
+messages arrive when they arrive. Moves are known of a method with one descent and no other part.
+Overlap SGP with a round every s steps is a schedule of its own: s - 1 rounds in which
 everybody keeps everything, then one of the schedule's.
 """
 
@@ -84,12 +85,14 @@ def _method(experiment: Experiment) -> Method | None:
 
 
 def _displacement(experiment: Experiment, steps: int) -> Displacement | None:
-    """How the method's descent moves; None where it has none that is known."""
+    """How the method's descent moves; None where that is not known: its parts are not one descent alone, so that which
+    of them moves a node at a step is the method's own business."""
     if isinstance(experiment.algorithm, PushSum):
         return Displacement("no step", momentum=None)
-    descent = getattr(experiment.algorithm, "descent", None)
-    if not isinstance(descent, Descent):
+    parts = experiment.algorithm.parts()
+    if len(parts) != 1 or not isinstance(parts[0], Descent):
         return None
+    descent = parts[0]
     sizes = tuple(float(descent.step_size.at(step)) for step in range(steps))
     match descent:
         case SGD():
