@@ -187,7 +187,7 @@ class Replay:
     @property
     def waited(self) -> float:
         """The most seconds that a node waited for its disk."""
-        return max((line[1] for lines in self.lines for line in lines if line[0] == "waited"), default=0.0)
+        return max((float(line[1]) for lines in self.lines for line in lines if line[0] == "waited"), default=0.0)
 
 
 def _common(steps: list[NDArray[Any]]) -> list[int]:
