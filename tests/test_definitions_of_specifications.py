@@ -136,6 +136,8 @@ class Mutable:
     number: int = 1
 
 
+OF_T = {"__annotations__": {"entry": tuple[T, ...]}, "__orig_bases__": (Generic[T],)}  # pyright: ignore
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "InitVar": (annotated(InitVar[int]), "Odd(entry) is an InitVar, which is not kept"),
     "__slots__": (annotated(int, __slots__=("entry",)), "Odd has __slots__"),
@@ -147,10 +149,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a mutable base": (lambda: specification(type("Odd", (Mutable,), {})), "cannot inherit frozen dataclass"),
     "a mutable default": (annotated(tuple[int, ...], entry=[]), "mutable default"),
     "a type variable": (annotated(T), "Odd(entry) is annotated as ~T, for which there is no rule."),
-    "a generic class": (
-        lambda: specification(type("Odd", (), {"__annotations__": {"entry": tuple[T, ...]}, "__orig_bases__": (Generic[T],)})),  # pyright: ignore
-        "for which there is no rule",
-    ),
+    "a generic class": (lambda: specification(type("Odd", (), OF_T)), "for which there is no rule"),
     "a class as a value": (annotated(type[int]), "for which there is no rule"),
     "a protocol": (annotated(Walks), "for which there is no rule"),
     "a typed dict": (annotated(Table), "Table has no hash"),

@@ -60,7 +60,10 @@ def test_functions_without_the_rule_are_seen() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "a table for a network": (lambda: check_network({}), "check_network(network) is {}; it must be a Network. Give an object"),  # pyright: ignore
+    "a table for a network": (
+        lambda: check_network({}),  # pyright: ignore
+        "check_network(network) is {}; it must be a Network. Give an object",
+    ),
     "a class for a network": (lambda: check_network(type), "such a class, such as Hockney(...)."),  # pyright: ignore
     "a number for a folder": (lambda: Store(3), "Store(folder) is 3; it must be a path. Give one such as 'runs'"),  # pyright: ignore
 }

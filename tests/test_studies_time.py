@@ -151,7 +151,8 @@ def test_the_answer_and_the_figure_come_from_the_table_alone(tiny: pl.DataFrame,
     assert len(drawn.legends[0].get_texts()) == len(ENTRANTS)
     late = read.with_columns(median=pl.when(pl.col("algorithm") == ENTRANTS[-1].name).then(np.inf).otherwise(pl.col("median")))
     marks = [line for axis in study.draw(late).axes for line in axis.lines if line.get_markerfacecolor() == "white"]
-    assert sum(len(line.get_xdata()) for line in marks) == len(SPLITS) * len(STRAGGLERS) * len(NETWORKS), "what never got there is shown"  # pyright: ignore[reportArgumentType]
+    shown = sum(len(line.get_xdata()) for line in marks)  # pyright: ignore[reportArgumentType]
+    assert shown == len(SPLITS) * len(STRAGGLERS) * len(NETWORKS), "what never got there is shown"
     assert study.tables(read)[0].row_count == len(SPLITS) * len(NETWORKS) * len(STRAGGLERS)
 
 
