@@ -168,11 +168,9 @@ def good(folder: Path) -> dict[str, dict[str, Any]]:
     (folder / "t.csv").write_text("seconds\n0.5\n0.25\n")
     (folder / "d.csv").write_text("a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n")
     few = SyntheticClassification(samples=40)
-    sized = ("BipartiteExponential", "Complete", "CyclingPeer", "DirectedRing", "MPeerExponential", "OnePeerExponential")
-    sized += ("PlusMinusExponential", "RandomExponentialPeer", "RandomMatching", "RandomPeer", "RotatingStar")
-    sized += ("StaticExponential", "UndirectedRing")
+    asked = {name: needed(kind) for name, kind in kinds().items()}
     return {
-        **{name: {"size": 4} for name in sized},
+        **{name: {field: 4} for name, fields in asked.items() for field in ("size", "nodes") if fields == {field}},
         "ErdosRenyiDigraph": {"size": 5, "probability": 0.7},
         "RandomRegular": {"size": 6, "degree": 3},
         "Torus": {"size": 6, "rows": 2},
@@ -210,11 +208,15 @@ def good(folder: Path) -> dict[str, dict[str, Any]]:
         "TorchModule": {"nodes": 4, "data": few, "module": linear},
         "Table": {"path": str(folder / "d.csv")},
         "Simulated": {"cluster": Cluster(4)},
-        "Cluster": {"nodes": 4},
         "Job": {"message_bytes": 1e6, "compute_seconds": 0.1},
-        "Still": {"nodes": 4},
         "Experiment": {"algorithm": SGP(), "objective": Quadratic(4, 2), "schedule": DirectedRing(4)},
     }
+
+
+def needed(kind: Any) -> set[str]:
+    """The fields without a default."""
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    return {field.name for field in fields if field.default is field.default_factory is dataclasses.MISSING}
 
 
 def linear() -> Any:
