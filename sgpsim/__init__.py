@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sgpsim.algorithms.push_sum import PushSum as PushSum
     from sgpsim.algorithms.sgp import SGP as SGP
     from sgpsim.backends.choice import best_for as best_for
-    from sgpsim.backends.simulated import Simulated as Simulated
-    from sgpsim.backends.vectorized import Vectorized as Vectorized
+    from sgpsim.backends.events.simulated import Simulated as Simulated
+    from sgpsim.backends.fleet.vectorized import Vectorized as Vectorized
     from sgpsim.budget import Gradients as Gradients
     from sgpsim.budget import Seconds as Seconds
     from sgpsim.budget import Steps as Steps
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from sgpsim.descents.sgd import SGD as SGD
     from sgpsim.errors import SpecificationError as SpecificationError
     from sgpsim.experiment import Experiment as Experiment
+    from sgpsim.files.store import Store as Store
+    from sgpsim.files.store import load as load
     from sgpsim.objectives.logistic import LogisticRegression as LogisticRegression
     from sgpsim.objectives.quadratic import Quadratic as Quadratic
     from sgpsim.objectives.softmax import SoftmaxRegression as SoftmaxRegression
-    from sgpsim.run import Run as Run
+    from sgpsim.results.run import Run as Run
     from sgpsim.schedules.bipartite_exponential import BipartiteExponential as BipartiteExponential
     from sgpsim.schedules.graph_schedule import GraphSchedule as GraphSchedule
     from sgpsim.schedules.matrix_file import MatrixFile as MatrixFile
     from sgpsim.schedules.one_peer_exponential import OnePeerExponential as OnePeerExponential
-    from sgpsim.store import Store as Store
-    from sgpsim.store import load as load
 
 
 @cache

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from sgpsim.ranges import Count, Finite, Quantity, Whole
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Finite, Quantity, Whole
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -21,11 +21,11 @@ from sgpsim.descents.descent import Descent
 from sgpsim.errors import SpecificationError, shown
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.unresolved import Unresolved
-from sgpsim.ranges import OWN, Count, Quantity, Seed, Several
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import require_valid
-from sgpsim.single_values import array_of_numbers
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import OWN, Count, Quantity, Seed, Several
+from sgpsim.specification.single_values import array_of_numbers
+from sgpsim.specification.specification import specification
 
 SEEDS = "Give seeds=({},), in a file seeds = [{}], for the one seed {}; seeds=range({}) for the {} seeds from 0 on."
 

@@ -12,21 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from sgpsim.arguments import checked
 from sgpsim.backends.backend import Progress
-from sgpsim.backends.monitor import MonitorPolicy
-from sgpsim.backends.torch_distributed import TorchDistributed, require_size
+from sgpsim.backends.processes.torch_distributed import TorchDistributed, require_size
+from sgpsim.backends.watch.monitor import MonitorPolicy
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, NodeFailure, NotSaved, note
 from sgpsim.experiment import Experiment
+from sgpsim.files.keys import key as key_of
+from sgpsim.files.keys import originals
+from sgpsim.files.store import Store, load
+from sgpsim.files.toml_files import read
 from sgpsim.interruption import name_of
-from sgpsim.keys import key as key_of
-from sgpsim.keys import originals
-from sgpsim.launcher import Launcher
-from sgpsim.run import Run, run_of, with_run
-from sgpsim.store import Store, load
-from sgpsim.toml_files import read
-from sgpsim.unfinished import Case, begin, discard, made, recover, tell
+from sgpsim.launching.launcher import Launcher
+from sgpsim.launching.unfinished import Case, begin, discard, made, recover, tell
+from sgpsim.results.run import Run, run_of, with_run
+from sgpsim.specification.arguments import checked
 
 
 @checked
@@ -60,7 +60,7 @@ def launch_all(
     """Several experiments one after the other on the same processes, which saves starting them anew; see `launch`.
 
     folder, name, key: where records lie meanwhile, and what to call the run if this process is killed (see
-    sgpsim.unfinished); else nothing outlives it. KeyboardInterrupt, too, carries what was computed as `.run`.
+    sgpsim.launching.unfinished); else nothing outlives it. KeyboardInterrupt, too, carries what was computed as `.run`.
     """
     with Launcher(cases, processes, progress, folder, name, key) as launcher:
         try:

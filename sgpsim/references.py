@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError, kind_of
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 
 ROUNDING = 1e-12
 """What run and reference may differ by, in units of the largest number that the reference goes through."""

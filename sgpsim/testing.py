@@ -29,9 +29,8 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.arguments import checked
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Budget, Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -49,10 +48,9 @@ from sgpsim.mass import Array
 from sgpsim.objectives.laws import check_objective as check_objective
 from sgpsim.objectives.objective import Constant, Constants, Objective
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.ranges import Count, Nodes
 from sgpsim.references import Expected as Expected
 from sgpsim.references import Reference, require_as_expected
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.graph_schedule import GraphSchedule
@@ -61,7 +59,9 @@ from sgpsim.schedules.matrices import Matrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import Metropolis
-from sgpsim.specification import specification
+from sgpsim.specification.arguments import checked
+from sgpsim.specification.ranges import Count, Nodes
+from sgpsim.specification.specification import specification
 
 NODES, STEPS = 4, 12
 MESSAGE = 1e6

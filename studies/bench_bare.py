@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse._sparsetools import csr_matvecs  # pyright: ignore[reportAttributeAccessIssue]
 from simpy.events import Timeout
 
-from sgpsim.backends.instant import wake_at
+from sgpsim.backends.events.instant import wake_at
 
 Rows = NDArray[np.float64]
 Draws = Iterator[NDArray[np.int64]]

@@ -22,9 +22,9 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.fleet_clock import FleetClock
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.clock import FleetClock
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import LogNormalTime
@@ -36,7 +36,7 @@ from sgpsim.objectives.datasets import SyntheticClassification
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.split import EvenSplit
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_regular import RandomRegular
 from sgpsim.schedules.ring import UndirectedRing

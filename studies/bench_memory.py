@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from studies import bench_jobs as jobs
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from studies.bench_bare import Draws, Rows
 from studies.bench_jobs import STEP_SIZE, Logistic

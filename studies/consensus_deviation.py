@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.descent import StepSize
 from sgpsim.descents.sgd import SGD

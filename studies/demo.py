@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from sgpsim import report
+from sgpsim.reports import report
 from studies import figure
 from studies.dropped_message import Judged, Loss, judged
 from studies.entrants import ENTRANTS

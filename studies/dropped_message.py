@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Drop

@@ -15,7 +15,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Seconds
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.jobs import job
@@ -23,7 +23,7 @@ from sgpsim.clusters.presets import preset
 from sgpsim.clusters.stragglers import SlowFrom
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.softmax import SoftmaxRegression
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from studies.entrants import ENTRANTS, Entrant
 from studies.slow_node_figure import drawn
 from studies.study import Progress, Study

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import RootNodesOverSteps
 from sgpsim.experiment import Experiment
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.matrices import UncheckedMatrices
 from studies import rate_figure
 from studies.rate_fits import Fit, collapse, fits, least_steps_of, share_of_bound

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rich.table import Table
 
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import LogNormalTime
@@ -34,7 +34,7 @@ from sgpsim.clusters.stragglers import MarkovSlow
 from sgpsim.experiment import Experiment
 from sgpsim.launch import launch_all
 from sgpsim.objectives.softmax import SoftmaxRegression
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from studies import figure
 from studies.entrants import ENTRANTS, Entrant, entrant
 from studies.study import Progress, Study

@@ -17,8 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
-from sgpsim.backends.guarded_fleet import GuardedFleet
+from sgpsim.backends.fleet.guarded_node import GuardedFleet
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.mass import Mass, typed_as

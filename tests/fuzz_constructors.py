@@ -31,7 +31,6 @@ from scipy.sparse import csr_array
 
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.budget import Steps
-from sgpsim.catalogue import families
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.jobs import Job
@@ -40,10 +39,11 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.plain_data import from_plain, to_plain
 from sgpsim.objectives.datasets import SyntheticClassification
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.schedules.ring import DirectedRing
+from sgpsim.specification.catalogue import families
 
 SECONDS = 10.0
 """Of computing in one case; the largest objects that are accepted take part of it."""

@@ -33,7 +33,7 @@ import scipy.sparse
 
 from sgpsim.__main__ import CODES, main
 from sgpsim.commands.run import DIVERGED
-from sgpsim.run_folders import seal
+from sgpsim.files.run_folders import seal
 
 LIMIT = 20
 """Seconds that one case may take on a loaded machine."""

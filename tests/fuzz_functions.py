@@ -24,31 +24,31 @@ from fuzz_constructors import ODD, Finding, Hostile, _limited, kinds
 import sgpsim
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.choice import best_for
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.presets import preset
-from sgpsim.comparison import cautions, goal, target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.errors import NotSaved, SpecificationError, shown
 from sgpsim.experiment import Experiment
-from sgpsim.keys import key
+from sgpsim.files.keys import key
+from sgpsim.files.store import Store, load, load_all
+from sgpsim.files.toml_files import read
 from sgpsim.launch import launch, launch_all, launch_file
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plots import figure, points, save, three_axes
-from sgpsim.report import Section, of_runs, opening, page, table, write
-from sgpsim.run import Run
+from sgpsim.reports.comparison import cautions, goal, target_figure, time_to_target
+from sgpsim.reports.plots import figure, points, save, three_axes
+from sgpsim.reports.report import Section, of_runs, opening, page, table, write
+from sgpsim.reports.summary import about, ending, shown_remarks
+from sgpsim.reports.timeline import gantt
+from sgpsim.results.run import Run
+from sgpsim.results.trace import write_chrome
 from sgpsim.schedules.ring import DirectedRing
-from sgpsim.single_values import is_number
-from sgpsim.store import Store, load, load_all
-from sgpsim.summary import about, ending, shown_remarks
+from sgpsim.specification.single_values import is_number
 from sgpsim.testing import check_algorithm, check_network, check_objective, check_schedule
-from sgpsim.timeline import gantt
-from sgpsim.toml_files import read
-from sgpsim.trace import write_chrome
 
 WRONG: tuple[Callable[[], Any], ...] = (
     object,

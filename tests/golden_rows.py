@@ -23,10 +23,9 @@ import threadpoolctl
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
-from sgpsim.catalogue import implementations
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import LogNormalTime
 from sgpsim.clusters.hockney import Hockney
@@ -34,13 +33,14 @@ from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.toml_files import read
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.ring import UndirectedRing
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.toml_files import read
+from sgpsim.specification.catalogue import implementations
 
 HERE = Path(__file__).parent
 ROWS = HERE / "golden_rows.json"

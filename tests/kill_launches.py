@@ -21,11 +21,11 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from sgpsim.backends.record import row_type
+from sgpsim.backends.processes.records import row_type
 from sgpsim.errors import SpecificationError
-from sgpsim.store import Store, load
-from sgpsim.toml_files import read
-from sgpsim.unfinished import PREFIX, recover
+from sgpsim.files.store import Store, load
+from sgpsim.files.toml_files import read
+from sgpsim.launching.unfinished import PREFIX, recover
 
 NODES = 2
 TOML = """

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from sgpsim.errors import SpecificationError
-from sgpsim.store import Store, load
+from sgpsim.files.store import Store, load
 
 TEXT = """
 nodes = 4

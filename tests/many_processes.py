@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from random_experiments import experiments
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
 from sgpsim.launch import launch_all
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 
 
 def drawn(count: int, number: int) -> list[Experiment]:

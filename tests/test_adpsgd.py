@@ -15,8 +15,8 @@ from random_experiments import clusters
 
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.carriers import two_colours
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.simulated_node import SimulatedNode
+from sgpsim.backends.events.node import SimulatedNode
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Budget, Gradients, Seconds, Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -29,11 +29,11 @@ from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.reports.summary import about
 from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import Metropolis
-from sgpsim.summary import about
 
 STILL = SGD(Constant(1e-300))
 

@@ -17,10 +17,10 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends import vectorized
-from sgpsim.backends.fleet_node import FleetNode
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet import vectorized
+from sgpsim.backends.fleet.node import FleetNode
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Budget, Gradients, Seconds, Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -33,7 +33,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing
 

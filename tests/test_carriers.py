@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sgpsim.algorithms.carriers import require_averaging
 from sgpsim.algorithms.dpsgd import DPSGD
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.descents.sgd import SGD

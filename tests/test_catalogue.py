@@ -22,11 +22,10 @@ from random_experiments import clusters, experiments
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Steps
-from sgpsim.catalogue import families, implementations, walk
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Drop
 from sgpsim.clusters.hockney import Hockney
@@ -35,13 +34,14 @@ from sgpsim.descents.descent import StepSize
 from sgpsim.descents.step_sizes import Constant, StepDecay
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.plain_data import from_json, from_plain, to_json, to_plain
+from sgpsim.files.toml_files import read
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plain_data import from_json, from_plain, to_json, to_plain
 from sgpsim.schedules.laws import examples
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.toml_files import read
+from sgpsim.specification.catalogue import families, implementations, walk
 
 HOME = Path(__file__).parents[1]
 
@@ -75,7 +75,7 @@ def test_importing_sgpsim_and_walking_it_imports_nothing_heavy() -> None:
     program = (
         "import sys, sgpsim\n"
         "light = [name for name in ('torch', 'sklearn', 'matplotlib', 'polars', 'scipy') if name in sys.modules]\n"
-        "import sgpsim.catalogue; sgpsim.catalogue.walk(); import sgpsim.commands; sgpsim.commands.known()\n"
+        "import sgpsim.specification.catalogue; sgpsim.specification.catalogue.walk(); import sgpsim.commands; sgpsim.commands.known()\n"
         "print(light, [name for name in ('torch', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=HOME).stdout

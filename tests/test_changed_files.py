@@ -11,21 +11,21 @@ import pytest
 
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.measured_times import MeasuredTimes
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.keys import key
+from sgpsim.files.keys import key
+from sgpsim.files.store import Store, load
+from sgpsim.launching.unfinished import cases_of, read_job, write_job
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.table import Table
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.ring import DirectedRing
-from sgpsim.store import Store, load
-from sgpsim.unfinished import cases_of, read_job, write_job
 
 
 def with_table(file: Path, number: int) -> tuple[Experiment, Backend]:

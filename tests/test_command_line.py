@@ -25,8 +25,8 @@ from rich.console import Console
 from sgpsim import commands
 from sgpsim.__main__ import CODES, main
 from sgpsim.commands.run import DIVERGED
-from sgpsim.progress import PATIENCE, Bar
-from sgpsim.store import load
+from sgpsim.files.store import load
+from sgpsim.reports.progress import PATIENCE, Bar
 
 HOME = Path(__file__).parents[1]
 EXAMPLES = sorted((HOME / "examples").glob("*.toml"))
@@ -399,7 +399,7 @@ def test_progress_without_an_end_and_without_a_terminal(screen: Console) -> None
 
 
 def test_backends_tell_their_progress(file: Path) -> None:
-    from sgpsim.toml_files import read
+    from sgpsim.files.toml_files import read
 
     found = read(file)
     for name in ("simulated", "vectorized"):

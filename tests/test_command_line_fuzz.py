@@ -14,15 +14,15 @@ from fuzz_command_line import TEXT, call, fuzz
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
+from sgpsim.files.store import Store, load
 from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.ring import DirectedRing
-from sgpsim.store import Store, load
 from studies import bench
 
 SEED = int(os.environ.get("SGPSIM_FUZZ_SEED", "20181126"))

@@ -37,7 +37,7 @@ WRONG = {
 """What is replaced in a template so that its test must fail."""
 
 FOUND = """
-from sgpsim.catalogue import families
+from sgpsim.specification.catalogue import families
 
 
 def test_the_catalogue_finds_every_part() -> None:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpsim.errors import SpecificationError
+from sgpsim.files.plain_data import from_plain, to_plain
 from sgpsim.objectives.datasets import BreastCancer, Dataset, Digits, Samples, SyntheticClassification
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.split import ByGroup, ByLabel, DirichletSplit, EvenSplit, Split
 from sgpsim.objectives.table import Table
-from sgpsim.plain_data import from_plain, to_plain
 
 SPLITS = st.one_of(
     st.builds(EvenSplit, seed=st.integers(0, 9)),

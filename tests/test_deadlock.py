@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from faulty_algorithms import Waits
 
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime

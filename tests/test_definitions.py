@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.definitions import bring, sources
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
+from sgpsim.specification.definitions import bring, sources
 
 SCRIPT = '''
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ import numpy as np
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment
@@ -105,6 +105,7 @@ def test_an_interactive_session_is_told(tmp_path: Path) -> None:
     told = _python(
         tmp_path,
         "-c",
-        "from sgpsim.definitions import sources\ndef mine(): pass\ntry: sources(mine)\nexcept ValueError as error: print(error)",
+        "from sgpsim.specification.definitions import sources\ndef mine(): pass\n"
+        "try: sources(mine)\nexcept ValueError as error: print(error)",
     )
     assert "interactive session" in told.stdout, told

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from sgpsim.errors import SpecificationError
-from sgpsim.plain_data import from_plain, to_plain
-from sgpsim.ranges import Count
-from sgpsim.specification import specification
+from sgpsim.files.plain_data import from_plain, to_plain
+from sgpsim.specification.ranges import Count
+from sgpsim.specification.specification import specification
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.choice import best_for
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -37,7 +37,7 @@ from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
 from sgpsim.objectives.sigmoid import SigmoidLoss
 from sgpsim.objectives.softmax import SoftmaxRegression
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential

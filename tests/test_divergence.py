@@ -18,8 +18,8 @@ from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -30,7 +30,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.launch import launch
 from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.matrices import Matrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.ring import DirectedRing, UndirectedRing

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sgpsim.__main__ import DESCRIPTION
-from sgpsim.unfinished import PREFIX
+from sgpsim.launching.unfinished import PREFIX
 
 TOML = """
 nodes = 2

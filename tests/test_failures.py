@@ -15,15 +15,15 @@ import pytest
 from sgpsim import SGP, Cluster, Experiment, OverlapSGP, Quadratic, Simulated, Steps, Store, Vectorized, load
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.cuts import TimeCuts
-from sgpsim.backends.record import record_paths, row_type
-from sgpsim.backends.replay import as_run
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.processes.assembly import as_run
+from sgpsim.backends.processes.records import record_paths, row_type
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
+from sgpsim.backends.watch.cuts import TimeCuts
 from sgpsim.budget import Seconds
 from sgpsim.errors import Deadlock
-from sgpsim.metrics import Row
 from sgpsim.node import Node
-from sgpsim.run import Run
+from sgpsim.results.metrics import Row
+from sgpsim.results.run import Run
 from sgpsim.schedules.ring import DirectedRing
 
 BACKENDS: list[Backend] = [Simulated(Cluster(3)), Vectorized(Cluster(3)), Vectorized()]
@@ -188,7 +188,7 @@ def test_the_coroutines_of_a_run_that_ends_before_they_begin_are_closed(
         warnings.simplefilter("always")
         failed(Simulated(Cluster(nodes)), task)
         monkeypatch.setattr(TimeCuts, "look", stop)
-        monkeypatch.setattr("sgpsim.backends.cuts.StepCuts.report", stop)
+        monkeypatch.setattr("sgpsim.backends.watch.cuts.StepCuts.report", stop)
         with pytest.raises(KeyboardInterrupt):
             Simulated(Cluster(nodes)).run(dataclasses.replace(task, algorithm=algorithm))
         gc.collect()

@@ -17,27 +17,27 @@ from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.choice import best_for
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Drop, Fault
 from sgpsim.commands.list import main as listed
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.labels import labels
+from sgpsim.files.plain_data import from_json, to_json
+from sgpsim.files.run_folders import read_task
+from sgpsim.files.store import Store, load
+from sgpsim.files.toml_files import read
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plain_data import from_json, to_json
-from sgpsim.run_folders import read_task
+from sgpsim.reports.labels import labels
+from sgpsim.reports.summary import about
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.ring import DirectedRing
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
-from sgpsim.store import Store, load
-from sgpsim.summary import about
-from sgpsim.toml_files import read
+from sgpsim.specification.specification import specification
 
 NODES = 6
 IRREGULAR = ErdosRenyiDigraph(NODES, 0.4, seed=3)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sgpsim.algorithms.algorithm import Algorithm
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
-from sgpsim.backends.flight import Flight, Passage, add_with_rest
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.watch.flight import Flight, Passage, add_with_rest
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime

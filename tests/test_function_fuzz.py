@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fuzz_functions import Door, doors, fuzz, unheld
 
-from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
-from sgpsim.store import Store
+from sgpsim.files.store import Store
+from sgpsim.specification.arguments import checked
 from sgpsim.testing import check_network
 
 SEED = int(os.environ.get("SGPSIM_FUZZ_SEED", "20181126"))

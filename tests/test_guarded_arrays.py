@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from sgpsim.backends.guarded_array import Guarded
+from sgpsim.backends.fleet.guarded_array import Guarded
 
 SHAPE = 5, 3, 37
 """Nodes, seeds, dimension: sums of 8 and more are made in pairs."""

@@ -16,8 +16,8 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -27,7 +27,7 @@ from sgpsim.descents.step_sizes import Constant, StepDecay
 from sgpsim.errors import MassLeak
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.ring import DirectedRing

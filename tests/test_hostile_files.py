@@ -17,11 +17,11 @@ import pytest
 from test_store import experiment, simulated
 
 from sgpsim.__main__ import main
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.errors import SpecificationError
-from sgpsim.input_files import array_in, arrays_in, content_of, opened
+from sgpsim.files.store import Store, load
 from sgpsim.schedules.matrix_file import MatrixFile
-from sgpsim.store import Store, load
+from sgpsim.specification.input_files import array_in, arrays_in, content_of, opened
 
 GIANT = 10 << 30
 
@@ -108,8 +108,8 @@ def test_a_sparse_matrix_has_an_entry_in_each_column(tmp_path: Path, shape: tupl
 
 def forged(folder: Path, name: str, change: Callable[[Path], object]) -> None:
     """`name` in the run folder changed, and every digest as it should be."""
-    from sgpsim.input_files import digest
-    from sgpsim.run_folders import seal
+    from sgpsim.files.run_folders import seal
+    from sgpsim.specification.input_files import digest
 
     change(folder / name)
     provenance = json.loads((folder / "provenance.json").read_text())

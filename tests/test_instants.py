@@ -10,10 +10,10 @@ import pytest
 import simpy
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
-from sgpsim.backends.letters import FAREWELL, Letters
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
-from sgpsim.backends.waits import Waits
+from sgpsim.backends.events.mailbox import FAREWELL, Letters
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.events.waits import Waits
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime

@@ -14,15 +14,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sgpsim import SGP, Cluster, Experiment, Quadratic, Simulated, Steps, Store, Vectorized, journal, load
+from sgpsim import SGP, Cluster, Experiment, Quadratic, Simulated, Steps, Store, Vectorized, load
 from sgpsim.__main__ import main
 from sgpsim.backends.backend import Backend
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import Notice
-from sgpsim.journal import PREFIX, Journal
-from sgpsim.metrics import Row
+from sgpsim.files import journal
+from sgpsim.files.journal import PREFIX, Journal
 from sgpsim.objectives.quadratic import QuadraticArrays
+from sgpsim.results.metrics import Row
 from sgpsim.schedules.ring import DirectedRing
 
 EXPERIMENT = Experiment(SGP(), Quadratic(3, dimension=2), DirectedRing(3), Steps(12), seeds=(4, 1))

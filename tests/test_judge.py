@@ -15,9 +15,9 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Gradients, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Drop
@@ -25,14 +25,14 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.store import Store
+from sgpsim.files.toml_files import read
 from sgpsim.mass import Mass
 from sgpsim.node import Node
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
-from sgpsim.specification import specification
-from sgpsim.store import Store
-from sgpsim.toml_files import read
+from sgpsim.specification.specification import specification
 from theory.__main__ import main
 from theory.controls.algorithms import GradientAtNumerator, StepOnRatio
 from theory.judgement import AGAINST, Judgement, judge

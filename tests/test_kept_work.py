@@ -15,24 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sgpsim import store as store_module
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import NotSaved, SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files import store as store_module
+from sgpsim.files.store import Store, load
+from sgpsim.files.whole_folders import PREFIX, beside
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.store import Store, load
-from sgpsim.whole_folders import PREFIX, beside
 
 NODES = 4
 
@@ -180,7 +180,7 @@ def test_a_signal_ends_the_command_and_what_was_measured_is_kept(tmp_path: Path,
 
 def test_what_a_killed_writer_left_is_cleared_and_a_living_writer_is_let_alone(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from sgpsim.whole_folders import beside\n"
+        "import os, sys; from pathlib import Path; from sgpsim.files.whole_folders import beside\n"
         "with beside(Path(sys.argv[1]) / 'x') as folder: (folder / 'file').write_text('half'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -195,7 +195,7 @@ def test_a_folder_that_cannot_be_locked_goes_by_its_age(tmp_path: Path, monkeypa
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "no locks here")
 
-    monkeypatch.setattr("sgpsim.whole_folders.fcntl.flock", refuse)
+    monkeypatch.setattr("sgpsim.files.whole_folders.fcntl.flock", refuse)
     young, old = (tmp_path / f"{PREFIX}{name}" for name in ("young", "old"))
     young.mkdir()
     old.mkdir()

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgpsim.backends.record import read_rows, record_paths, row_type
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.processes.records import read_rows, record_paths, row_type
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.store import Store, load
-from sgpsim.toml_files import read
-from sgpsim.unfinished import PREFIX, begin, recover, settle, write_job
+from sgpsim.files.store import Store, load
+from sgpsim.files.toml_files import read
+from sgpsim.launching.unfinished import PREFIX, begin, recover, settle, write_job
 
 NODES = 3
 TOML = """

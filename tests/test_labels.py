@@ -12,9 +12,9 @@ from test_command_line import HOME, saved, sgpsim
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import RecursiveDoubling
@@ -24,16 +24,16 @@ from sgpsim.clusters.stragglers import PersistentSlow
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
-from sgpsim.keys import digest
-from sgpsim.labels import LONGEST, labels
+from sgpsim.files.keys import digest
+from sgpsim.files.store import Store
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.reports.labels import LONGEST, labels
+from sgpsim.reports.summary import about
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
-from sgpsim.store import Store
-from sgpsim.summary import about
-from sgpsim.wording import concise
+from sgpsim.specification.wording import concise
 
 NODES = 4
 BASE = Experiment(SGP(SGD(Constant(0.1))), Quadratic(NODES, 2), OnePeerExponential(NODES), Steps(2))

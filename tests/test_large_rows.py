@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.record import spacing
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes.records import spacing
 from sgpsim.budget import Steps
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant

@@ -13,9 +13,8 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
-from sgpsim.catalogue import implementations
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.momentum import Momentum
 from sgpsim.descents.sgd import SGD
@@ -27,6 +26,7 @@ from sgpsim.schedules.laws import examples
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.schedule import Schedule
+from sgpsim.specification.catalogue import implementations
 from sgpsim.testing import (
     check_algorithm,
     check_objective,

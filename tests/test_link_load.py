@@ -19,9 +19,11 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends import fleet_clock, simulated, vectorized
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events import simulated
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet import clock as fleet_clock
+from sgpsim.backends.fleet import vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Budget, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubling, Ring
@@ -33,15 +35,15 @@ from sgpsim.clusters.routes import Routes
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.experiment import Experiment
+from sgpsim.files.toml_files import read
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.reports.summary import about, shown_remarks
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.ring import DirectedRing
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.summary import about, shown_remarks
-from sgpsim.toml_files import read
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIZE = 102.2e6

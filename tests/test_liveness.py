@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.boards import FileBoard
-from sgpsim.backends.liveness import Activity, Pulse, PulseWriter, Verdict, Watch, and_so_the_others
-from sgpsim.backends.post import MessageLost, PeerLost, Post
-from sgpsim.backends.record import Record, read_lines, read_rows, row_type
+from sgpsim.backends.processes.liveness import Activity, Pulse, PulseWriter, Verdict, Watch, and_so_the_others
+from sgpsim.backends.processes.pulse_boards import FileBoard
+from sgpsim.backends.processes.records import Record, read_lines, read_rows, row_type
+from sgpsim.backends.processes.transport import MessageLost, PeerLost, Post
 from sgpsim.budget import Steps
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Mass
@@ -136,8 +136,8 @@ def test_what_was_reported_is_in_the_files_soon_without_an_end(tmp_path: Path) -
 
 
 def test_a_disk_that_cannot_keep_up_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sgpsim.backends.record.HELD", 0)
-    monkeypatch.setattr("sgpsim.backends.record.SMALL", 0)
+    monkeypatch.setattr("sgpsim.backends.processes.records.HELD", 0)
+    monkeypatch.setattr("sgpsim.backends.processes.records.SMALL", 0)
     experiment = Experiment(SGP(), Quadratic(2, dimension=5), OnePeerExponential(2), Steps(10))
     record = Record((tmp_path / "rows", tmp_path / "lines"), row_type(experiment, False))
     for step in range(4):

@@ -18,9 +18,9 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends import simulated
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.simulated_node import SimulatedNode
+from sgpsim.backends.events import simulated
+from sgpsim.backends.events.node import SimulatedNode
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime

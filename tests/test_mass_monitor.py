@@ -21,9 +21,9 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.simulated_node import SimulatedNode
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.node import SimulatedNode
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -34,7 +34,7 @@ from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.matrices import Matrices, UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential

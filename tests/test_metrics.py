@@ -9,8 +9,8 @@ import pytest
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment

@@ -20,8 +20,8 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
 from sgpsim.backends.choice import best_for
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Collective, PipelinedTree, RecursiveDoubling, Ring
@@ -31,8 +31,8 @@ from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Load, Network, Wire, Wires
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.plain_data import from_plain
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plain_data import from_plain
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.testing import check_network

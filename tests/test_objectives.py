@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objective_examples import EXAMPLES, UNLIKE, examples
 
-from sgpsim.catalogue import implementations
 from sgpsim.errors import SpecificationError
+from sgpsim.files.plain_data import from_plain, to_plain
 from sgpsim.objectives import laws
 from sgpsim.objectives.datasets import BreastCancer, Digits, SyntheticClassification
 from sgpsim.objectives.finite_sum import FiniteSum
@@ -27,7 +27,7 @@ from sgpsim.objectives.sigmoid import SigmoidLoss
 from sgpsim.objectives.softmax import SoftmaxRegression
 from sgpsim.objectives.split import DirichletSplit, EvenSplit
 from sgpsim.objectives.stacked_module import StackedModule
-from sgpsim.plain_data import from_plain, to_plain
+from sgpsim.specification.catalogue import implementations
 from sgpsim.streams import stream
 
 # Laws, on examples and on everything that can be made from a number of nodes alone.
@@ -304,7 +304,7 @@ def test_bad_values_are_refused(build: Callable, words: str) -> None:
 
 def test_importing_objectives_imports_neither_torch_nor_scikit_learn() -> None:
     program = (
-        "import sys, sgpsim.catalogue as c; c.walk(); print([m for m in ('torch', 'sklearn') if m in sys.modules])"
+        "import sys, sgpsim.specification.catalogue as c; c.walk(); print([m for m in ('torch', 'sklearn') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

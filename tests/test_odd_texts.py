@@ -19,9 +19,9 @@ import sgpsim
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.steps_taken import StepsTaken
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.watch.steps_taken import StepsTaken
 from sgpsim.budget import Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError

@@ -21,9 +21,9 @@ from test_store import rewritten
 from sgpsim.__main__ import main
 from sgpsim.commands.show import tell
 from sgpsim.errors import SpecificationError, nearest
+from sgpsim.files.store import load
+from sgpsim.files.toml_files import read
 from sgpsim.schedules.matrix_file import MatrixFile
-from sgpsim.store import load
-from sgpsim.toml_files import read
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_runs_of_one_name_are_drawn_where_out_says(file: Path, monkeypatch: pyte
     run = saved(sgpsim("run", file, "backend.trace=false", "--out", place / "runs"))
     for other in ("one", "two"):
         shutil.copytree(run, place / other / "run")
-    monkeypatch.setattr("sgpsim.plots.save", lambda figure, place: [place])
+    monkeypatch.setattr("sgpsim.reports.plots.save", lambda figure, place: [place])
     said = sgpsim("show", place / "one" / "run", place / "two" / "run", "--out", place / "figures")
     assert sorted(path.name for path in (place / "figures").iterdir()) == ["1-run", "2-run"], said
     assert str(place / "figures" / "2-run") in said.out and f"drawn: {place / 'two'}" not in said.out

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from random_experiments import clusters, directed
 
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.simulated_node import SimulatedNode
+from sgpsim.backends.events.node import SimulatedNode
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime

@@ -13,11 +13,11 @@ import pytest
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends import own_text
 from sgpsim.backends.choice import best_for
-from sgpsim.backends.own_text import from_outside
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet import own_text
+from sgpsim.backends.fleet.own_text import from_outside
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.descents.descent import Descent
@@ -294,7 +294,7 @@ class Parcels(Algorithm):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_kept_share_is_a_mass(dtype: str, guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not guarded:
-        monkeypatch.setattr("sgpsim.backends.vectorized.from_outside", lambda _: False)
+        monkeypatch.setattr("sgpsim.backends.fleet.vectorized.from_outside", lambda _: False)
     require_equal(experiment(Parcels(), nodes=7, dtype=dtype))
 
 

@@ -29,9 +29,9 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.monitor import MonitorPolicy
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.watch.monitor import MonitorPolicy
 from sgpsim.budget import Gradients, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -44,7 +44,7 @@ from sgpsim.experiment import Experiment
 from sgpsim.mass import Array
 from sgpsim.objectives.objective import Constants, Objective
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.matrices import Matrices
 from sgpsim.schedules.ring import UndirectedRing

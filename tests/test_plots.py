@@ -20,26 +20,26 @@ from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.stragglers import SlowFrom
-from sgpsim.comparison import target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.labels import labels
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.plots import points, save, scaled_label, three_axes
-from sgpsim.report import Picture, Section, of_runs, opening, page, write
-from sgpsim.run import Final, Run
+from sgpsim.reports.comparison import target_figure, time_to_target
+from sgpsim.reports.labels import labels
+from sgpsim.reports.plots import points, save, scaled_label, three_axes
+from sgpsim.reports.report import Picture, Section, of_runs, opening, page, write
+from sgpsim.reports.summary import about, aligned, ending
+from sgpsim.reports.timeline import gantt
+from sgpsim.results.run import Final, Run
+from sgpsim.results.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
-from sgpsim.summary import about, aligned, ending
-from sgpsim.timeline import gantt
-from sgpsim.trace import MESSAGE_SCHEMA, SPAN_SCHEMA, Trace
-from sgpsim.wording import bytes_told, concise, seconds_told
+from sgpsim.specification.wording import bytes_told, concise, seconds_told
 
 NODES = 4
 

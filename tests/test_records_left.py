@@ -18,16 +18,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sgpsim import unfinished
-from sgpsim.backends.record import record_paths, row_type
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.processes.records import record_paths, row_type
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.store import load
+from sgpsim.files.toml_files import read
+from sgpsim.files.whole_folders import hold, locked_folder
 from sgpsim.launch import launch_file
-from sgpsim.store import load
-from sgpsim.toml_files import read
-from sgpsim.unfinished import begin, close_down, discard, end, read_job, recover, require_same_texts, write_job
-from sgpsim.whole_folders import hold, locked_folder
+from sgpsim.launching import unfinished
+from sgpsim.launching.unfinished import (
+    begin,
+    close_down,
+    discard,
+    end,
+    read_job,
+    recover,
+    require_same_texts,
+    write_job,
+)
 
 NODES = 3
 TOML = """
@@ -155,7 +164,7 @@ def test_records_that_cannot_be_saved_stay_and_are_said(out: Path, monkeypatch: 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sgpsim.store._saved", full)
+        patch.setattr("sgpsim.files.store._saved", full)
         sentence = close_down(folder, lock, "node 2 died", "failed")
         os.close(lock)
         assert sentence is not None and f"stays in {folder}" in sentence and "No space left" in sentence

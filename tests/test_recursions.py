@@ -23,7 +23,7 @@ from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
+from sgpsim.backends.events.simulated import Simulated
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime

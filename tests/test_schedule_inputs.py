@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, save_npz
 
 from sgpsim.errors import SpecificationError
+from sgpsim.files.toml_files import read
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.graph_file import GraphFile
 from sgpsim.schedules.graph_schedule import GraphSchedule
@@ -22,7 +23,6 @@ from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.rotating_star import RotatingStar
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import GivenShares, Lazy, Metropolis, ShareRule, Uniform
-from sgpsim.toml_files import read
 
 
 def name(schedule: Schedule) -> str:

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import LONGEST_VALUE, SpecificationError, nearest, shown
 from sgpsim.experiment import Experiment
-from sgpsim.keys import key
+from sgpsim.files.keys import key
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
 from sgpsim.schedules.matrices import Matrices
 from sgpsim.schedules.ring import DirectedRing

@@ -18,7 +18,7 @@ import pytest
 
 import sgpsim
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Gradients, Seconds, Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -31,16 +31,16 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant, StepDecay, WarmUp
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.plain_data import from_plain, to_plain
 from sgpsim.objectives.datasets import Digits
 from sgpsim.objectives.quadratic import Quadratic, QuadraticArrays
 from sgpsim.objectives.softmax import SoftmaxRegression
 from sgpsim.objectives.split import EvenSplit
-from sgpsim.plain_data import from_plain, to_plain
-from sgpsim.ranges import Count
 from sgpsim.schedules.graph_schedule import GraphSchedule
 from sgpsim.schedules.periodic import Periodic
 from sgpsim.schedules.ring import DirectedRing
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count
+from sgpsim.specification.specification import specification
 
 
 def any_(value: Any) -> Any:
@@ -181,7 +181,7 @@ def test_a_specification_inherits_from_another_and_from_a_plain_dataclass() -> N
 
 
 def test_a_default_loads_no_catalogue() -> None:
-    program = "import sys, sgpsim; sgpsim.SGP(); print('sgpsim.backends.simulated' in sys.modules, 'networkx' in sys.modules)"
+    program = "import sys, sgpsim; sgpsim.SGP(); print('sgpsim.backends.events.simulated' in sys.modules, 'networkx' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told.split()[0] == "False"
 

@@ -19,12 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from random_experiments import experiments
 
-from sgpsim import whole_folders
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -33,13 +32,14 @@ from sgpsim.clusters.measured_times import MeasuredTimes
 from sgpsim.descents.sgd import SGD
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.keys import key
+from sgpsim.files import whole_folders
+from sgpsim.files.keys import key
+from sgpsim.files.run_folders import FORMAT, read_task, seal
+from sgpsim.files.store import Store, load
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
-from sgpsim.run_folders import FORMAT, read_task, seal
+from sgpsim.results.run import Run
 from sgpsim.schedules.matrix_file import MatrixFile
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
-from sgpsim.store import Store, load
 
 NODES = 4
 
@@ -126,7 +126,7 @@ def test_what_changes_numbers_changes_the_key_and_what_does_not_does_not() -> No
 
 
 def test_the_key_counts_versions_and_the_source_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sgpsim import keys
+    from sgpsim.files import keys
 
     before = key(experiment(), simulated())
     monkeypatch.setattr(keys, "source_digest", lambda: "another")
@@ -136,7 +136,7 @@ def test_the_key_counts_versions_and_the_source_that_computes(monkeypatch: pytes
 def test_the_users_own_text_belongs_to_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None) -> None:
     """The run of another text was taken for that of this one, whatever had changed in it."""
     text = (
-        "import sgpsim\n@sgpsim.specification.specification\nclass Mine(sgpsim.SGP):\n    async def run(self, node):\n"
+        "import sgpsim\n@sgpsim.specification.specification.specification\nclass Mine(sgpsim.SGP):\n    async def run(self, node):\n"
         "        mass = node.begin()\n        for step in node.steps:\n            node.report(step + 1, {} * mass, None)\n"
     )
 
@@ -419,8 +419,8 @@ OWN_CLASS = """
 import sys
 
 from sgpsim import SGP, Experiment, OnePeerExponential, Quadratic, Steps, Vectorized, load
-from sgpsim.specification import specification
-from sgpsim.store import Store
+from sgpsim.specification.specification import specification
+from sgpsim.files.store import Store
 
 
 @specification

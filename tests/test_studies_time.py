@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sgpsim.backends import torch_distributed
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
+from sgpsim.backends.processes import torch_distributed
 from sgpsim.clusters.collective import Ring
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.jobs import job

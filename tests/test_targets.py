@@ -13,22 +13,22 @@ import pytest
 from test_command_line import refused, sgpsim
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
 from sgpsim.clusters.distributions import ExponentialTime
-from sgpsim.comparison import cautions, goal, target_figure, time_to_target
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.metrics import METRICS, from_below
 from sgpsim.objectives.datasets import SyntheticClassification
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.softmax import SoftmaxRegression
-from sgpsim.run import Run
+from sgpsim.reports.comparison import cautions, goal, target_figure, time_to_target
+from sgpsim.results.metrics import METRICS, from_below
+from sgpsim.results.run import Run
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -130,7 +130,7 @@ def test_labels_say_which_way() -> None:
 @pytest.mark.parametrize("flag", ["--target", pytest.param("--loss", marks=pytest.mark.slow)])
 def test_compare_by_accuracy(flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if flag == "--target":
-        monkeypatch.setattr("sgpsim.plots.save", lambda *_: [])  # drawing is the slow part, and not in question here
+        monkeypatch.setattr("sgpsim.reports.plots.save", lambda *_: [])  # drawing is the slow part, and not in question here
     (tmp_path / "easy.toml").write_text(EASY)
     assert sgpsim("run", tmp_path / "easy.toml", "--out", tmp_path / "runs").code == 0
     (folder,) = (tmp_path / "runs").iterdir()

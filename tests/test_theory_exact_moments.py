@@ -9,7 +9,7 @@ import pytest
 
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant

@@ -11,7 +11,7 @@ from faulty_algorithms import Faulty
 from honest_runs import WRONG, honest_run, judged, verdicts
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.momentum import Momentum

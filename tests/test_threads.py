@@ -14,13 +14,13 @@ import pytest
 import threadpoolctl
 
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
-from sgpsim.keys import key
+from sgpsim.files.keys import key
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 

@@ -22,8 +22,8 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.budget import Gradients, Seconds, Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ConstantTime
@@ -34,20 +34,20 @@ from sgpsim.descents.sgd import SGD
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.errors import MassLeak, NodeFailure, SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.files.store import Store, load
+from sgpsim.files.toml_files import read
 from sgpsim.launch import launch, launch_all, launch_file
-from sgpsim.launcher import Launcher
+from sgpsim.launching.launcher import Launcher
+from sgpsim.launching.unfinished import recover
 from sgpsim.objectives.datasets import SyntheticClassification
 from sgpsim.objectives.logistic import LogisticRegression
 from sgpsim.objectives.quadratic import Quadratic
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.random_peer import RandomPeer
 from sgpsim.schedules.ring import UndirectedRing
-from sgpsim.store import Store, load
-from sgpsim.toml_files import read
-from sgpsim.unfinished import recover
 
 pytest.importorskip("torch")
 NODES = 4
@@ -289,8 +289,8 @@ from typing import Any
 
 import numpy as np
 
-from sgpsim.backends.post import Post
-from sgpsim.backends.torch_distributed import TorchDistributed
+from sgpsim.backends.processes.transport import Post
+from sgpsim.backends.processes.torch_distributed import TorchDistributed
 from sgpsim.errors import MassLeak, NodeFailure
 from sgpsim.objectives.quadratic import Quadratic
 from tests.test_torch_distributed import ENDLESS, SAME_BITS

@@ -15,7 +15,7 @@ from sgpsim.algorithms.dpsgd import DPSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Seconds, Steps, TargetLoss
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.distributions import ExponentialTime
@@ -32,7 +32,7 @@ from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.quadratic import Quadratic
 from sgpsim.objectives.sigmoid import SigmoidLoss
 from sgpsim.objectives.softmax import SoftmaxRegression
-from sgpsim.run import Run
+from sgpsim.results.run import Run
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.matrices import UncheckedMatrices
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential

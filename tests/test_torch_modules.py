@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sgpsim.errors import SpecificationError
+from sgpsim.files.plain_data import from_plain, to_plain
 from sgpsim.objectives import laws
 from sgpsim.objectives.datasets import Digits, SyntheticClassification
 from sgpsim.objectives.objective import Objective
@@ -17,7 +18,6 @@ from sgpsim.objectives.observed import observed_constants
 from sgpsim.objectives.softmax import SoftmaxRegression
 from sgpsim.objectives.split import DirichletSplit
 from sgpsim.objectives.torch_module import Perceptron, TorchModule
-from sgpsim.plain_data import from_plain, to_plain
 from sgpsim.streams import stream
 
 torch = pytest.importorskip("torch")

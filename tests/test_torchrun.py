@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from sgpsim.backends import meeting, membership
-from sgpsim.backends.post import PeerLost
-from sgpsim.store import load
-from sgpsim.unfinished import PREFIX
+from sgpsim.backends.processes import group as membership
+from sgpsim.backends.processes import meeting
+from sgpsim.backends.processes.transport import PeerLost
+from sgpsim.files.store import load
+from sgpsim.launching.unfinished import PREFIX
 
 TOML = """
 nodes = 3

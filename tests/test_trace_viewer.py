@@ -21,8 +21,8 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.algorithms.allreduce_sgd import AllReduceSGD
 from sgpsim.algorithms.overlap_sgp import OverlapSGP
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
@@ -30,10 +30,10 @@ from sgpsim.clusters.distributions import LogNormalTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.quadratic import Quadratic
+from sgpsim.results.trace import LANES, Trace, chrome_events, write_chrome
 from sgpsim.schedules.bipartite_exponential import BipartiteExponential
 from sgpsim.schedules.one_peer_exponential import OnePeerExponential
 from sgpsim.schedules.static_exponential import StaticExponential
-from sgpsim.trace import LANES, Trace, chrome_events, write_chrome
 
 JITTER = LogNormalTime(0.3, 0.05)
 WIRES = Hockney(50e-6, 1.25e9)

@@ -13,16 +13,16 @@ import pytest
 from test_command_line import SMALL, Said, refused, saved, sgpsim
 from test_store import rewritten
 
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.errors import SpecificationError
-from sgpsim.functions import FunctionName, named_function
+from sgpsim.files.plain_data import from_plain, to_plain
+from sgpsim.files.run_folders import read_task
+from sgpsim.files.store import load
+from sgpsim.files.toml_files import read
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.unresolved import Unresolved
-from sgpsim.plain_data import from_plain, to_plain
-from sgpsim.run_folders import read_task
-from sgpsim.store import load
-from sgpsim.toml_files import read
+from sgpsim.specification.functions import FunctionName, named_function
 
 TRAP = """
 import torch

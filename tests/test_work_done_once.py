@@ -14,8 +14,8 @@ from sgpsim.algorithms import carriers
 from sgpsim.algorithms.adpsgd import ADPSGD
 from sgpsim.algorithms.push_sum import PushSum
 from sgpsim.algorithms.sgp import SGP
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.experiment import Experiment

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from sgpsim.store import load
-from sgpsim.unfinished import PREFIX, recover
+from sgpsim.files.store import load
+from sgpsim.launching.unfinished import PREFIX, recover
 
 TIMEOUT = 5.0
 """Seconds after which a host that shows no sign of life counts as dead."""

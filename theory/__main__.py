@@ -158,8 +158,8 @@ def _require_drawable(file: Path) -> None:
 
 def _asked_schedule(options: argparse.Namespace) -> tuple[Schedule, str]:
     """The schedule that the command line names, and how to call it."""
-    from sgpsim.catalogue import implementations
     from sgpsim.schedules.matrix_file import MatrixFile
+    from sgpsim.specification.catalogue import implementations
 
     if (options.matrix is None) == (options.schedule is None):
         raise SpecificationError("theory mixing looks at one thing: a schedule with --size N, or --matrix FILE. Give one of them.")

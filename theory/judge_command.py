@@ -16,7 +16,7 @@ import tyro
 
 if TYPE_CHECKING:
     from sgpsim.backends.backend import Backend
-    from sgpsim.run import Run
+    from sgpsim.results.run import Run
     from theory.judgement import Judgement
     from theory.verdict import Outcome
 
@@ -57,13 +57,13 @@ def main(
 def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Backend]:
     """The run, and what it ran on."""
     from sgpsim.backends.choice import best_for
-    from sgpsim.backends.simulated import Simulated
-    from sgpsim.backends.torch_distributed import TorchDistributed
-    from sgpsim.backends.vectorized import Vectorized
+    from sgpsim.backends.events.simulated import Simulated
+    from sgpsim.backends.fleet.vectorized import Vectorized
+    from sgpsim.backends.processes.torch_distributed import TorchDistributed
     from sgpsim.errors import SpecificationError
-    from sgpsim.progress import bar
-    from sgpsim.run_folders import read_run, read_task
-    from sgpsim.toml_files import read
+    from sgpsim.files.run_folders import read_run, read_task
+    from sgpsim.files.toml_files import read
+    from sgpsim.reports.progress import bar
 
     if os.path.isdir(path):
         if overrides:

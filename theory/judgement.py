@@ -15,14 +15,14 @@ import numpy as np
 import polars as pl
 
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.budget import Steps
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import MassLeak, SpecificationError
 from sgpsim.experiment import Experiment
 from sgpsim.objectives.unresolved import Unresolved
-from sgpsim.run import Run, Trajectory, run_of
+from sgpsim.results.run import Run, Trajectory, run_of
 from theory.cases.experiments import setting_of
 from theory.claims import claims
 from theory.evidence import Moments, Path, moments_of

@@ -167,8 +167,8 @@ def draw(found: Mixing, path: Path) -> None:
     0 up to rounding, which that scale has no place for, as hollow marks at its foot."""
     from matplotlib.ticker import MaxNLocator
 
-    from sgpsim.plots import COLOURS, SINGLE, style
-    from sgpsim.plots import figure as empty
+    from sgpsim.reports.plots import COLOURS, SINGLE, style
+    from sgpsim.reports.plots import figure as empty
 
     with style():
         figure = empty(1.3 * SINGLE, 3.0)

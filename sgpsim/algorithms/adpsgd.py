@@ -17,7 +17,7 @@ from sgpsim.errors import SpecificationError
 from sgpsim.mass import Mass
 from sgpsim.node import Node
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 
 class _Held:

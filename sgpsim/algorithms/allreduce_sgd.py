@@ -6,7 +6,7 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.node import Node
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -16,7 +16,7 @@ from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.node import Node
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 
 @specification

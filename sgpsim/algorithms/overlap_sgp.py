@@ -13,8 +13,8 @@ from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.descents.descent import Descent
 from sgpsim.descents.sgd import SGD
 from sgpsim.node import Node
-from sgpsim.ranges import Count, Whole
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Whole
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgpsim.algorithms.algorithm import Algorithm
 from sgpsim.node import Node
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -22,12 +22,12 @@ from sgpsim.clusters.description import described
 from sgpsim.errors import SpecificationError, note, one_line, shown
 from sgpsim.experiment import Experiment
 from sgpsim.mass import Array, Mass
-from sgpsim.metrics import Keep
 from sgpsim.node import Node
-from sgpsim.run import Run, with_run
+from sgpsim.results.metrics import Keep
+from sgpsim.results.run import Run, with_run
 from sgpsim.schedules.schedule import Round
 from sgpsim.schedules.validation import probe
-from sgpsim.wording import concise, same
+from sgpsim.specification.wording import concise, same
 
 Progress = Callable[[int, int], None]
 """Called now and then with (node-steps done, node-steps expected or 0 where only the clock knows)."""

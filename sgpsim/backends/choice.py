@@ -6,13 +6,13 @@ the same bits; else the event simulation. A text from outside sgpsim is tried fo
 
 from __future__ import annotations
 
-from sgpsim.arguments import checked
 from sgpsim.backends.backend import Backend
-from sgpsim.backends.simulated import Simulated
-from sgpsim.backends.vectorized import Vectorized
+from sgpsim.backends.events.simulated import Simulated
+from sgpsim.backends.fleet.vectorized import Vectorized
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.errors import SpecificationError
 from sgpsim.experiment import Experiment
+from sgpsim.specification.arguments import checked
 
 
 @checked

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.faults import Fault
-from sgpsim.wording import concise
+from sgpsim.specification.wording import concise
 
 
 class Losses:

@@ -24,8 +24,8 @@ from sgpsim.clusters.network import Load, Network, Wire, Wires, require_sound
 from sgpsim.clusters.physical_graph import cabling, contents
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, kind_of, require_seconds, shown
-from sgpsim.ranges import Nodes
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes
+from sgpsim.specification.specification import specification
 from sgpsim.streams import endless, stream
 
 

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from sgpsim.errors import SpecificationError, require_count, require_positive
-from sgpsim.ranges import Count, NotNegative, Part
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, NotNegative, Part
+from sgpsim.specification.specification import specification
 
 
 class Collective(ABC):

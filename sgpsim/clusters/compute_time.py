@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.ranges import Quantity
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Quantity
+from sgpsim.specification.specification import specification
 
 BLOCK = 256
 """Durations drawn at a time, the same for every node and model."""

@@ -14,7 +14,7 @@ from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.compute_time import ComputeTime, ConstantTime
 from sgpsim.clusters.hockney import Hockney
 from sgpsim.clusters.network import Network
-from sgpsim.wording import bytes_told, concise, seconds_told
+from sgpsim.specification.wording import bytes_told, concise, seconds_told
 
 SHOWN = 6
 """Nodes that a phrase names."""

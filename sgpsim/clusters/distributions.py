@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import LARGEST, NotNegative, Quantity, Range
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import LARGEST, NotNegative, Quantity, Range
+from sgpsim.specification.specification import specification
 
 
 @specification

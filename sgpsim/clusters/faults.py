@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 
 from sgpsim.clusters.stragglers import require_nodes_below
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Whole
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Whole
+from sgpsim.specification.specification import specification
 
 
 class Fault(ABC):

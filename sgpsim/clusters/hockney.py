@@ -14,8 +14,8 @@ import networkx as nx
 
 from sgpsim.clusters.network import Load, Network, Wire, Wires
 from sgpsim.clusters.routes import Routes
-from sgpsim.ranges import NotNegative, Part, PositiveOrInfinite
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import NotNegative, Part, PositiveOrInfinite
+from sgpsim.specification.specification import specification
 
 
 @specification

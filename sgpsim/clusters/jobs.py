@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sgpsim.clusters.calibration import RESNET50_BYTES, fitted_compute_seconds
 from sgpsim.errors import SpecificationError, nearest, shown
-from sgpsim.ranges import Quantity
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Quantity
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sgpsim.clusters.compute_time import BLOCK, ComputeTime
 from sgpsim.errors import SpecificationError, nearest, shown
-from sgpsim.input_files import content_of
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import content_of
+from sgpsim.specification.specification import specification
 
 OTHER_UNITS = frozenset({"ms", "us", "ns", "msec", "usec", "milliseconds", "microseconds", "nanoseconds", "minutes", "hours"})
 """Words in a column's name that say that it holds no seconds."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from sgpsim.errors import SpecificationError, require_seconds, shown
-from sgpsim.single_values import is_number
+from sgpsim.specification.single_values import is_number
 
 
 class Load(NamedTuple):

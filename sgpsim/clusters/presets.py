@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
-from sgpsim.arguments import checked
 from sgpsim.clusters.calibration import fitted_collective
 from sgpsim.clusters.cluster import Cluster
 from sgpsim.clusters.collective import Ring
@@ -23,7 +22,8 @@ from sgpsim.clusters.jobs import Job, job
 from sgpsim.clusters.links import ETHERNET_10G, INFINIBAND_EDR, NCCL_NET_STEP
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, nearest, shown
-from sgpsim.ranges import OWN, NotNegative
+from sgpsim.specification.arguments import checked
+from sgpsim.specification.ranges import OWN, NotNegative
 
 DEFAULT_JOB = "resnet50_v100x8"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sgpsim.clusters.compute_time import BLOCK
 from sgpsim.clusters.straggler import Straggler
 from sgpsim.errors import SpecificationError, shown
-from sgpsim.ranges import NotNegative, Part, Quantity, Several, Whole
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import NotNegative, Part, Quantity, Several, Whole
+from sgpsim.specification.specification import specification
 
 NodeNumbers = Annotated[
     tuple[Whole, ...], Several("Give such as ({},) for the one node {}, in a file [{}], or range({}) for the first {}.")

@@ -22,11 +22,11 @@ def main(
         metric: what has to reach the target: loss, accuracy, consensus_max, ...
         out: where the table (CSV) and the figures (PNG, PDF) go
     """
-    from sgpsim.comparison import cautions, explained, goal, target_figure, time_to_target
-    from sgpsim.labels import labels, machine_differences
-    from sgpsim.plots import label_of, save, three_axes
-    from sgpsim.store import load_all, require_folder
-    from sgpsim.summary import aligned, printable, shown_remarks
+    from sgpsim.files.store import load_all, require_folder
+    from sgpsim.reports.comparison import cautions, explained, goal, target_figure, time_to_target
+    from sgpsim.reports.labels import labels, machine_differences
+    from sgpsim.reports.plots import label_of, save, three_axes
+    from sgpsim.reports.summary import aligned, printable, shown_remarks
 
     found = labels(load_all(runs))
     place = require_folder(out)

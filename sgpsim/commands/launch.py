@@ -29,7 +29,7 @@ def main(
     from sgpsim.commands.run import DIVERGED
     from sgpsim.commands.show import tell
     from sgpsim.launch import launch_file
-    from sgpsim.progress import bar
+    from sgpsim.reports.progress import bar
 
     with bar(file.stem) as progress:
         run, folder = launch_file(file, processes, timeout, out, overrides, progress)

@@ -16,10 +16,10 @@ def main(family: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metav
     import dataclasses
     import inspect
 
-    from sgpsim.catalogue import families, summary
     from sgpsim.clusters.jobs import jobs
     from sgpsim.clusters.presets import presets
     from sgpsim.errors import SpecificationError, nearest
+    from sgpsim.specification.catalogue import families, summary
 
     known = families()
     if family is not None:
@@ -46,7 +46,7 @@ def main(family: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metav
 def _field(field: object) -> str:
     import dataclasses
 
-    from sgpsim.wording import concise
+    from sgpsim.specification.wording import concise
 
     assert isinstance(field, dataclasses.Field)
     return field.name if field.default is dataclasses.MISSING else f"{field.name}={concise(field.default)}"

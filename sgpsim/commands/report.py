@@ -20,9 +20,9 @@ def main(
         out: the file
         title: its heading
     """
-    from sgpsim.labels import labels
-    from sgpsim.report import of_runs, write
-    from sgpsim.store import load_all
+    from sgpsim.files.store import load_all
+    from sgpsim.reports.labels import labels
+    from sgpsim.reports.report import of_runs, write
 
     print(f"written: {write(out, title, of_runs(labels(load_all(runs))))}")
     return 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from sgpsim.backends.torch_distributed import TorchDistributed
+    from sgpsim.backends.processes.torch_distributed import TorchDistributed
     from sgpsim.experiment import Experiment
-    from sgpsim.run import Run
+    from sgpsim.results.run import Run
 
 DIVERGED = 5
 """Exit code of a run whose numbers left the floating-point range; it is saved all the same."""
@@ -35,16 +35,16 @@ def main(
         backend: auto, simulated, vectorized, or torch (under torchrun); default: what the file says, else auto
         trust: import the functions that a run folder names, which may be anybody's code
     """
-    from sgpsim.backends.simulated import Simulated
-    from sgpsim.backends.torch_distributed import TorchDistributed
+    from sgpsim.backends.events.simulated import Simulated
+    from sgpsim.backends.processes.torch_distributed import TorchDistributed
     from sgpsim.budget import most_steps
     from sgpsim.commands.show import tell
     from sgpsim.cost import say_run
     from sgpsim.errors import NotSaved, SpecificationError
-    from sgpsim.progress import bar
-    from sgpsim.run_folders import read_task
-    from sgpsim.store import Store
-    from sgpsim.toml_files import read
+    from sgpsim.files.run_folders import read_task
+    from sgpsim.files.store import Store
+    from sgpsim.files.toml_files import read
+    from sgpsim.reports.progress import bar
 
     if os.path.isdir(file):
         if overrides or backend:
@@ -88,7 +88,7 @@ def main(
 
 def _as_one_of_several(name: str, experiment: Experiment, backend: TorchDistributed, out: Path) -> int:
     """One process of several: the first one tells and keeps the run."""
-    from sgpsim.torchrun import take_part
+    from sgpsim.launching.torchrun import take_part
 
     run, folder, old = take_part(name, experiment, backend, out)
     if run is not None and folder is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from sgpsim.run import Run
+    from sgpsim.results.run import Run
 
 
 def main(
@@ -26,10 +26,10 @@ def main(
         start: seconds at which the timeline begins
         end: seconds at which it ends; default: after about 20 gradients per node
     """
-    from sgpsim.plots import save, three_axes
-    from sgpsim.report import opening
-    from sgpsim.store import load_all, require_folder
-    from sgpsim.timeline import gantt
+    from sgpsim.files.store import load_all, require_folder
+    from sgpsim.reports.plots import save, three_axes
+    from sgpsim.reports.report import opening
+    from sgpsim.reports.timeline import gantt
 
     loaded = load_all(runs)
     timelines = [
@@ -51,6 +51,6 @@ def main(
 
 def tell(run: Run) -> None:
     """Print what was run, and what it ended with."""
-    from sgpsim.summary import QUARTILES, about, aligned, ending
+    from sgpsim.reports.summary import QUARTILES, about, aligned, ending
 
     print(f"{aligned(about(run))}\n\nat the end, over seeds:\n{aligned(ending(run).rename(QUARTILES))}")

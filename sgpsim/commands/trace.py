@@ -21,8 +21,8 @@ def main(
         seed: which seed, of those that were traced; default: the first
     """
     from sgpsim.errors import SpecificationError
-    from sgpsim.store import load_all, require_folder
-    from sgpsim.trace import write_chrome
+    from sgpsim.files.store import load_all, require_folder
+    from sgpsim.results.trace import write_chrome
 
     if out is not None and len(runs) != 1:
         raise SpecificationError(f"--out names one file for {len(runs)} runs; each needs its own. Leave --out away.")

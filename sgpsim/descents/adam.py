@@ -7,8 +7,8 @@ from typing import Any
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.mass import Array
-from sgpsim.ranges import Positive, Share
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Positive, Share
+from sgpsim.specification.specification import specification
 
 
 @specification

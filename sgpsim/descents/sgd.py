@@ -7,7 +7,7 @@ from typing import Any
 from sgpsim.descents.descent import Descent, StepSize
 from sgpsim.descents.step_sizes import Constant
 from sgpsim.mass import Array
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 
 @specification

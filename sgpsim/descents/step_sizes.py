@@ -10,8 +10,8 @@ import math
 
 from sgpsim.descents.descent import StepSize
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Count, Positive, Whole
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Positive, Whole
+from sgpsim.specification.specification import specification
 
 
 @specification

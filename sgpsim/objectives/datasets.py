@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import MOST_COUNT, Count, NotNegative, Quantity, Range, Seed, Share, require_room
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import MOST_COUNT, Count, NotNegative, Quantity, Range, Seed, Share, require_room
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 
 KEPT_BYTES = 1 << 26

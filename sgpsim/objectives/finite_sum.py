@@ -21,7 +21,7 @@ from sgpsim.objectives.arrays import chunk_length
 from sgpsim.objectives.datasets import Dataset
 from sgpsim.objectives.objective import Objective
 from sgpsim.objectives.split import Split
-from sgpsim.ranges import Range
+from sgpsim.specification.ranges import Range
 from sgpsim.streams import block_length
 
 Sampling = Literal["replacement", "epochs"]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgpsim.arguments import checked
 from sgpsim.objectives.finite_sum import FiniteSum
 from sgpsim.objectives.objective import Constant, Objective
-from sgpsim.ranges import Count, NotNegative, Seed, require_room
+from sgpsim.specification.arguments import checked
+from sgpsim.specification.ranges import Count, NotNegative, Seed, require_room
 from sgpsim.streams import Reader, stream
 
 ROUNDING = 1e-9

@@ -9,8 +9,8 @@ from sgpsim.objectives.finite_sum import Batch, Sampling
 from sgpsim.objectives.margin import MarginLoss, signed_shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import EvenSplit, Split
-from sgpsim.ranges import Nodes, NotNegative
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes, NotNegative
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
 from sgpsim.objectives.quadratic_form import QuadraticForm
-from sgpsim.ranges import LARGEST, MOST_ENTRIES, Count, Nodes, NotNegative, Quantity, Seed, require_room
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import LARGEST, MOST_ENTRIES, Count, Nodes, NotNegative, Quantity, Seed, require_room
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 from sgpsim.threads import limited
 

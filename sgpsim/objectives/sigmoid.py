@@ -13,8 +13,8 @@ from sgpsim.objectives.finite_sum import Batch, Sampling
 from sgpsim.objectives.margin import MarginLoss, signed_shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import ByGroup, Split
-from sgpsim.ranges import Nodes, Quantity
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes, Quantity
+from sgpsim.specification.specification import specification
 
 CURVATURE = 1 / (6 * math.sqrt(3))
 """max |s''| of the logistic function s: s'' = s (1 - s) (1 - 2 s) is largest in size at s = (1 +- 1/sqrt(3)) / 2."""

@@ -17,8 +17,8 @@ from sgpsim.objectives.finite_sum import Batch, FiniteSum, Sampling, Shards
 from sgpsim.objectives.objective import Constant, Constants
 from sgpsim.objectives.split import EvenSplit, Split
 from sgpsim.objectives.spread import PROOF, RAISED, largest_curvatures, spread_bounds
-from sgpsim.ranges import Nodes, NotNegative, require_room
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes, NotNegative, require_room
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from sgpsim.errors import SpecificationError
 from sgpsim.objectives.datasets import Samples
-from sgpsim.ranges import Count, Range, Seed
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Range, Seed
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 
 Parts = tuple[NDArray[np.int64], ...]

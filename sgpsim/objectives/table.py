@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgpsim.errors import LONGEST_PATH, SpecificationError, nearest, shown
-from sgpsim.input_files import arrays_in, content_of, understood
 from sgpsim.objectives.datasets import Dataset, Samples
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import arrays_in, content_of, understood
+from sgpsim.specification.specification import specification
 
 
 @specification

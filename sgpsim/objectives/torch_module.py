@@ -11,14 +11,14 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from sgpsim.errors import SpecificationError, shown
-from sgpsim.input_files import reason_of
 from sgpsim.objectives.datasets import Dataset, Digits
 from sgpsim.objectives.finite_sum import Batch, Sampling, Shards
 from sgpsim.objectives.objective import Constant
 from sgpsim.objectives.split import EvenSplit, Split
 from sgpsim.objectives.stacked_module import StackedModule, require_torch
-from sgpsim.ranges import Count, Nodes, Seed, require_room
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import reason_of
+from sgpsim.specification.ranges import Count, Nodes, Seed, require_room
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 
 NOT_NEGATIVE = Constant(0.0, "certified", "cross-entropy is not negative: a lower bound, not the minimum")

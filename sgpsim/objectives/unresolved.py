@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from sgpsim.functions import FunctionName, refusal
 from sgpsim.objectives.objective import Objective
+from sgpsim.specification.functions import FunctionName, refusal
 
 
 class Unresolved(Objective):

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Nodes
 from sgpsim.schedules.one_peer_exponential import levels
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sgpsim.ranges import Nodes
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -16,10 +16,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Nodes, Part, Seed
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes, Part, Seed
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 
 TRIES = 100

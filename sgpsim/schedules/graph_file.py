@@ -19,11 +19,11 @@ import networkx as nx
 from networkx.readwrite.graphml import GraphMLReader
 
 from sgpsim.errors import LONGEST_PATH, SpecificationError, shown
-from sgpsim.input_files import MOST_BYTES, MOST_GRAPH, content_of, understood
 from sgpsim.schedules.graph_schedule import GraphShares, frozen_graphs, graph_shares
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import MOST_BYTES, MOST_GRAPH, content_of, understood
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -17,7 +17,7 @@ import networkx as nx
 from sgpsim.errors import SpecificationError
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import EdgeShares, ShareRule
-from sgpsim.specification import specification
+from sgpsim.specification.specification import specification
 
 GraphShares: TypeAlias = tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
 """Per step and sender, (receiver, share) in the order in which the messages leave."""

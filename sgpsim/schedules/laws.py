@@ -17,9 +17,7 @@ import networkx as nx
 import numpy as np
 
 import sgpsim.schedules
-from sgpsim.arguments import checked
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Whole
 from sgpsim.schedules.complete import Complete
 from sgpsim.schedules.erdos_renyi import ErdosRenyiDigraph
 from sgpsim.schedules.graph_file import GraphFile
@@ -33,6 +31,8 @@ from sgpsim.schedules.rotating_star import RotatingStar
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.switched import Switched
 from sgpsim.schedules.torus import Torus
+from sgpsim.specification.arguments import checked
+from sgpsim.specification.ranges import Whole
 
 MOST_STEPS = 24
 """Steps looked at unless told otherwise."""

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, issparse
 
 from sgpsim.errors import SpecificationError
-from sgpsim.input_files import reason_of
-from sgpsim.ranges import OWN
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.single_values import entries_of, is_masked
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import reason_of
+from sgpsim.specification.ranges import OWN
+from sgpsim.specification.single_values import entries_of, is_masked
+from sgpsim.specification.specification import specification
 
 Columns: TypeAlias = tuple[tuple[dict[int, float], ...], ...]
 """Per step and sender: receiver -> share, own first, then in cyclic order from the sender on."""

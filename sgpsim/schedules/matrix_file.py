@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import load_npz
 
-from sgpsim.input_files import MOST_BYTES, MOST_GRAPH, array_in, arrays_in, understood
 from sgpsim.schedules.graph_file import read_content
 from sgpsim.schedules.matrices import Columns, columns, square_matrices
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.input_files import MOST_BYTES, MOST_GRAPH, array_in, arrays_in, understood
+from sgpsim.specification.specification import specification
 
 MOST_COLUMNS = 2_000_000
 """Of all matrices together; more are taken for damage."""

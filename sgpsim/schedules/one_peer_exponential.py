@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Count, Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Nodes
+from sgpsim.specification.specification import specification
 
 
 @cache

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Count
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sgpsim.ranges import Nodes, Seed
 from sgpsim.schedules.one_peer_exponential import levels
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Nodes, Seed
+from sgpsim.specification.specification import specification
 from sgpsim.streams import stream
 
 

@@ -12,10 +12,10 @@ from functools import cached_property
 import networkx as nx
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Count, Nodes, Seed
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import cyclic_receivers, equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Nodes, Seed
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -17,8 +17,8 @@ from numbers import Real
 import networkx as nx
 
 from sgpsim.errors import SpecificationError, shown
-from sgpsim.ranges import Between
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Between
+from sgpsim.specification.specification import specification
 
 NO_SHARES = 1e-3
 """How far weights may sum from 1 before they count as something else than shares; validation is far stricter."""

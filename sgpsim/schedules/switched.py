@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from sgpsim.ranges import Count
 from sgpsim.schedules.periodic import common_size
 from sgpsim.schedules.schedule import Schedule
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sgpsim.errors import SpecificationError
-from sgpsim.ranges import Count, Nodes
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.shares import equal_shares
-from sgpsim.specification import specification
+from sgpsim.specification.ranges import Count, Nodes
+from sgpsim.specification.specification import specification
 
 
 @specification

@@ -15,10 +15,10 @@ import polars as pl
 
 from sgpsim.experiment import Experiment
 from sgpsim.references import Expected
+from sgpsim.results.trace import Trace
 from sgpsim.schedules.schedule import Schedule
 from sgpsim.schedules.validation import probe
 from sgpsim.streams import stream
-from sgpsim.trace import Trace
 from theory.recursions.parts import Gradients, Moves, beginning
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from sgpsim.experiment import Experiment
 from sgpsim.references import Expected
-from sgpsim.trace import Trace
+from sgpsim.results.trace import Trace
 from theory.recursions.parts import Gradients, Moves, Rows, beginning, dense
 
 Message = tuple[int, int, int]

@@ -1,0 +1,1 @@
+"""Events: an experiment on SimPy's clock, node by node."""

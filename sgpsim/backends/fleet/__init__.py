@@ -1,0 +1,1 @@
+"""Fleet: an experiment as one array program over all nodes and seeds."""

@@ -1,0 +1,1 @@
+"""Processes: an experiment on real processes that talk through gloo."""

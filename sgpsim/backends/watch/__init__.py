@@ -1,0 +1,1 @@
+"""Watch: what every backend looks at while a run goes on: mass, finiteness, measurements."""

@@ -1,0 +1,1 @@
+"""Launching: real processes started, watched, and what they leave made into runs."""

@@ -1,0 +1,1 @@
+"""Results: what came out of an experiment, as values."""

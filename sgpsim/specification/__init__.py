@@ -1,0 +1,1 @@
+"""Specifications: values that a file can say, how they are checked, found and written down."""
