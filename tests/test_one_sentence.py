@@ -220,7 +220,7 @@ def test_remarks_of_a_foreign_folder_are_words_only(file: Path, capsys: pytest.C
 
 def test_what_is_no_text_in_a_title_or_a_place(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for drawing in ("report.of_runs", "comparison.target_figure", "plots.three_axes", "plots.save"):
-        monkeypatch.setattr(f"sgpsim.{drawing}", lambda *_: [])
+        monkeypatch.setattr(f"sgpsim.reports.{drawing}", lambda *_: [])
     folder, place = saved(sgpsim("run", file, "--out", file.parent / "runs")), file.parent / "c\udcff"
     assert sgpsim("report", folder, "--title", "a\udcff", "--out", file.parent / "r.html").code == 0
     assert sgpsim("compare", folder, "--loss", "0.5", "--out", place).code == 0 and (place / "time_to_target.csv").is_file()

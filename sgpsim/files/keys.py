@@ -33,7 +33,7 @@ from sgpsim.specification.input_files import content_of, digest
 
 COPIED_BYTES = 1 << 26
 """Files that an experiment names are kept with its run up to this size; larger ones are referred to where they are."""
-COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "metrics", "run", "trace")
+COMPUTING = (*ROOMS, "mass", "streams", "threads", "node", "experiment", "results")
 """Packages and modules of sgpsim whose text determines what a run holds."""
 
 
@@ -146,7 +146,7 @@ def _code_digest(definition: Any) -> str:
 @cache
 def source_digest() -> str:
     """The SHA-256 of the source text that computes, so that a changed program does not reuse what the old one made."""
-    home = Path(__file__).parent
+    home = Path(__file__).parents[1]
     found = hashlib.sha256()
     for name in COMPUTING:
         files = sorted((home / name).rglob("*.py")) if (home / name).is_dir() else [home / f"{name}.py"]
