@@ -19,8 +19,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -310,13 +309,12 @@ def _write_table(file: Path, table: pl.DataFrame) -> None:
 def _read_table(file: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     def read() -> tuple[dict[str, str], pl.DataFrame]:
         content = _content(file, memory())
-        with _quiet():
-            rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
-            if rows > max(len(content), SMALL_TABLE):
-                raise ValueError(f"it promises {rows:,} rows in {len(content):,} bytes")
-            return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
+        rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
+        if rows > max(len(content), SMALL_TABLE):
+            raise ValueError(f"it promises {rows:,} rows in {len(content):,} bytes")
+        return pl.read_parquet_metadata(io.BytesIO(content)), pl.read_parquet(io.BytesIO(content))
 
-    metadata, table = _attempt(file.parent, file.name, read)
+    metadata, table = _attempt(file.parent, file.name, lambda: _quietly(read))
     _require_format(file, whole_number(metadata["format"]) if "format" in metadata else 1)
     if dict(table.schema) != dict(schema):
         raise damaged(file.parent, file.name, f"its columns are not {', '.join(schema)}")
@@ -328,18 +326,17 @@ def _content(file: Path, most: float = MOST_BYTES) -> bytes:
     return content_of("a run's file", file, most, _anew(file.parent))
 
 
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep Rust's own report of a panic off the terminal; what went wrong is said as damage of the file."""
+def _quietly(read: Callable[[], Any]) -> Any:
+    """What `read` gives, with Rust's own report of a panic kept off the terminal; what went wrong is said as damage of the
+    file. (No context manager: a signal between its beginning and its body would leave the program without stderr.)"""
     try:
         kept = os.dup(2)
     except OSError:  # no stderr at all
-        yield
-        return
+        return read()
     try:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        yield
+        return read()
     finally:
         os.dup2(kept, 2)
         os.close(kept)
