@@ -16,12 +16,14 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from sgpsim.__main__ import written
 from sgpsim.errors import SpecificationError, nearest
 from sgpsim.schedules.schedule import Schedule
+from theory import judge_command
 from theory.printing import judging, width
 from theory.table import Row, all_cases, judge
 
@@ -29,10 +31,10 @@ from theory.table import Row, all_cases, judge
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["judge"]:
-        return _judge(given[1:])
-    options = _parser().parse_args(given)
     try:
+        if given[:1] == ["judge"]:  # the command that `sgpsim judge` is too
+            return tyro.cli(judge_command.main, prog="python -m theory judge", args=given[1:])
+        options = _parser().parse_args(given)
         match options.command:
             case "mixing":
                 return _mixing(options)
@@ -66,19 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--figure", type=Path, metavar="FILE", help="draw contraction against the bound")
     look.add_argument("--json", action="store_true", help="print one object instead of tables")
     return parser
-
-
-def _judge(arguments: list[str]) -> int:
-    """The command that `sgpsim judge` is too."""
-    import tyro
-
-    from theory import judge_command
-
-    try:
-        return tyro.cli(judge_command.main, prog="python -m theory judge", args=arguments)
-    except SpecificationError as error:
-        print(f"theory: {error}", file=sys.stderr)
-        return 2
 
 
 def _table(options: argparse.Namespace) -> int:

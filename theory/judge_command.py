@@ -61,7 +61,7 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
     from sgpsim.backends.fleet.vectorized import Vectorized
     from sgpsim.backends.processes.torch_distributed import TorchDistributed
     from sgpsim.errors import SpecificationError
-    from sgpsim.files.run_folders import read_run, read_task
+    from sgpsim.files.run_folders import read_backend, read_run
     from sgpsim.files.toml_files import read
     from sgpsim.reports.progress import bar
 
@@ -70,7 +70,7 @@ def _given(path: Path, overrides: tuple[str, ...], trust: bool) -> tuple[Run, Ba
             raise SpecificationError(
                 f"{str(path)!r} is a run folder, which is judged as it is; overrides need a TOML file. Leave them away."
             )
-        return read_run(path, trust), read_task(path, trust)[2]
+        return read_run(path, trust), read_backend(path, trust)
     toml = read(path, overrides)
     backend, _ = toml.backend("")
     if isinstance(backend, TorchDistributed):

@@ -86,7 +86,7 @@ def judge(
     done = min(len(trajectory.gradients), steps)
     if fitting < done:
         remarks = (*remarks, f"judged over its first {fitting} of {done} steps, whose numbers take a gigabyte")
-        steps = done = fitting
+        steps = fitting
     asked = replace(experiment, budget=Steps(steps))
     setting = setting_of(asked)
     if method is not None:
@@ -108,16 +108,12 @@ def judge(
 
 def _verdict(claim: Theorem, setting: Setting, path: Path, moments: Moments) -> Verdict:
     match claim.reads:
-        case "Path":
-            return verify(claim, setting, path)
-        case "Moments":
-            return verify(claim, setting, moments)
         case "Sweep":
             return _beyond("it is about many runs, along K or n; `python -m theory verify` makes them")
         case "Durations":
             return _beyond("it is about the law of durations over many runs; `python -m theory verify` makes them")
-        case _:
-            return verify(claim, setting)
+        case reads:
+            return verify(claim, setting, {"Path": path, "Moments": moments}.get(reads))
 
 
 def _beyond(why: str) -> Verdict:

@@ -131,9 +131,13 @@ def require_report(algorithm: Algorithm, step: int, latest: int, mass: Mass, lik
         )
 
 
+def _is_coroutine(activity: Any) -> bool:
+    return inspect.isawaitable(activity) and hasattr(activity, "send")
+
+
 def require_run(algorithm: Algorithm, activity: Any) -> Any:
     """What `algorithm.run(node)` gave; SpecificationError where it is no coroutine."""
-    if inspect.isawaitable(activity) and hasattr(activity, "send"):
+    if _is_coroutine(activity):
         return activity
     raise SpecificationError(
         f"{type(algorithm).__name__}.run gives {shown(activity)}; it must be a coroutine function. Write `async def"
@@ -143,7 +147,7 @@ def require_run(algorithm: Algorithm, activity: Any) -> Any:
 
 def require_activity(algorithm: Algorithm, activity: Any) -> Any:
     """What a text spawns; SpecificationError where it is no coroutine."""
-    if inspect.isawaitable(activity) and hasattr(activity, "send"):
+    if _is_coroutine(activity):
         return activity
     raise SpecificationError(
         f"{type(algorithm).__name__} spawns {shown(activity)}; an activity must be a coroutine. Call an `async def` for it,"

@@ -174,9 +174,16 @@ def read_task(folder: Path, trust: bool = False) -> tuple[str, Experiment, Backe
     content, source = _read_json(folder / "experiment.json"), str(folder / "experiment.json")
     consent = "import" if trust else "refuse"
     experiment = from_plain(content.get("experiment"), Experiment, folder, source=source, consent=consent)
-    backend = from_plain(without_drop(content.get("backend")), Backend, folder, source=source, path="backend", consent=consent)  # pyright: ignore[reportAbstractUsage]
     name = run.provenance.get("name")
-    return name if isinstance(name, str) else folder.name, experiment, backend
+    return name if isinstance(name, str) else folder.name, experiment, read_backend(folder, trust)
+
+
+def read_backend(folder: Path, trust: bool = False) -> Backend:
+    """What the run in `folder`, which was read and found whole, ran on. Raises SpecificationError where that names functions
+    and `trust` is not set."""
+    content, source = _read_json(folder / "experiment.json"), str(folder / "experiment.json")
+    consent = "import" if trust else "refuse"
+    return from_plain(without_drop(content.get("backend")), Backend, folder, source=source, path="backend", consent=consent)  # pyright: ignore[reportAbstractUsage]
 
 
 def without_drop(backend: Any) -> Any:
